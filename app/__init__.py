@@ -1,0 +1,1 @@
+"""OpsConnect: webhook middleware."""
