@@ -1,0 +1,1 @@
+"""Everything that is kept in Postgres; only here and in the migrations are the tables seen."""

@@ -1,0 +1,1 @@
+"""The idempotency shield in Redis."""

@@ -1,0 +1,1 @@
+"""Traces, metrics and log lines behind the telemetry port."""

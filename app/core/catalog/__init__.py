@@ -1,0 +1,1 @@
+"""How providers sign: data and pure functions over (request, secrets, now)."""

@@ -1,0 +1,51 @@
+"""What can go wrong, sorted by what the caller does next. Normal outcomes are values; these mean somebody must act."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OpsConnectError(Exception):
+    """The root: its text says what happened, where, and what to do."""
+
+
+class Unavailable(OpsConnectError):
+    """Nothing was kept or changed; the same call may be made again."""
+
+
+class OutcomeUnknown(OpsConnectError):
+    """The change may or may not have happened; the same call may be made again and will find out."""
+
+
+class RowFault(OpsConnectError):
+    """One row of a batch stands in the way, which one is not known; nothing was kept. Append the rows in halves."""
+
+
+class RowRejected(RowFault):
+    """The database refuses a row for what it holds. Appended alone, it fails again."""
+
+
+class RowBlocked(RowFault):
+    """Another transaction holds a row's key for longer than the lock budget. Appended alone later, it may pass."""
+
+
+class SecretMissing(OpsConnectError):
+    """A secret reference gives no secret here and now; the text names the reference, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with what a person wrote: where (a path, with the line if known) and what to do."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class Invalid(OpsConnectError):
+    """What a person wrote cannot be used; nothing was changed. All faults at once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)

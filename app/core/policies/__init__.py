@@ -1,0 +1,1 @@
+"""Ports wrapped in behaviour: each policy is the port that it wraps."""

@@ -1,0 +1,1 @@
+"""Capabilities that the core needs, one Protocol a module; each docstring is the contract."""

@@ -1,0 +1,99 @@
+"""The whole configuration: `OPSCONNECT_*` from the environment and `.env`, one frozen tree, all problems at once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.domain.errors import Fault, Invalid
+from app.core.domain.source import LARGEST_BODY_BYTES
+
+
+def _postgres(value: SecretStr | None) -> SecretStr | None:
+    if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must look like postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    return value
+
+
+def _redis(value: SecretStr | None) -> SecretStr | None:
+    if value and not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must look like redis://:PASSWORD@HOST:PORT/0")
+    return value
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; names say the unit. `docs/operations.md` explains each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OPSCONNECT_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    environment: Literal["dev", "production"] = Field("production", description="dev: readable logs")
+    database_url: Annotated[SecretStr | None, AfterValidator(_postgres)] = Field(
+        None, description="where events are kept: postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    )
+    redis_url: Annotated[SecretStr | None, AfterValidator(_redis)] = Field(
+        None, description="the idempotency shield: redis://:PASSWORD@HOST:PORT/0; without it, one process only"
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="the bearer key of everything but webhooks and health; `serve` needs one"
+    )
+    data_dir: Path = Field(Path(".opsconnect"), description="the folder of the embedded servers")
+    postgres_bin: Path | None = Field(None, description="the folder of the embedded Postgres's binaries")
+    public_url: str = Field("", description="the address under which providers reach this, for what is printed")
+
+    host: str = Field("127.0.0.1", description="the address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="the TCP port to listen on")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level to log")
+
+    body_limit_bytes: int = Field(
+        1_000_000, ge=1, le=LARGEST_BODY_BYTES, description="the largest webhook body; a source may have its own"
+    )
+    ingest_budget_seconds: float = Field(
+        1.8, gt=0, le=30, description="the longest a complete webhook waits for its answer; then 503"
+    )
+    flush_rows: int = Field(256, ge=1, le=10_000, description="the most events in one commit")
+    flush_bytes: int = Field(4_000_000, ge=1, description="the most body bytes in one commit, beyond its first event")
+    flushers: int = Field(2, ge=2, le=16, description="commits in flight at once; two, so that one may hang")
+    source_refresh_seconds: float = Field(
+        2.0, gt=0, le=5, description="how often each process looks for changed sources"
+    )
+
+    postgres_acquire_seconds: float = Field(0.3, gt=0, description="the longest wait for a free connection")
+    postgres_connect_seconds: float = Field(0.5, gt=0, description="the longest wait for a new connection")
+    postgres_append_seconds: float = Field(1.0, gt=0, description="the longest wait for a commit")
+    postgres_lock_seconds: float = Field(0.5, gt=0, description="Postgres gives up waiting for a lock")
+    postgres_statement_seconds: float = Field(2.0, gt=0, description="Postgres gives up a statement")
+    postgres_idle_in_transaction_seconds: float = Field(5.0, gt=0, description="Postgres ends an idle transaction")
+    postgres_intake_connections: int = Field(6, ge=4, le=64, description="the most connections of intake")
+    postgres_operator_connections: int = Field(4, ge=1, le=64, description="the most connections of everything else")
+
+    redis_connect_seconds: float = Field(0.1, gt=0, description="the longest wait for a new connection")
+    redis_operation_seconds: float = Field(0.2, gt=0, description="the longest wait for an answer; never retried")
+    redis_breaker_errors: int = Field(5, ge=1, description="failures in a row after which Redis is left alone")
+    redis_breaker_seconds: float = Field(3.0, gt=0, description="how long it is left alone before one probe")
+    lock_seconds: float = Field(3.0, gt=0, description="a lock that nobody settles frees itself")
+    marker_seconds: float = Field(120.0, gt=0, description="how long a committed key is remembered in Redis")
+    key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery is recognised")
+
+    trace_incoming: Literal["link", "parent"] = Field(
+        "link", description="a sender's traceparent is linked to the request's own trace, or is its parent"
+    )
+
+    drain_announce_seconds: float = Field(3.0, ge=0, description="serve on, not ready, after SIGTERM")
+    drain_in_flight_seconds: float = Field(4.0, ge=0, description="then finish what is in flight")
+    drain_telemetry_seconds: float = Field(3.0, ge=0, description="then flush spans")
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings. Raises `Invalid` with every problem, each named by its variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Invalid(
+            [
+                Fault(f"OPSCONNECT_{str(problem['loc'][0]).upper()}", problem["msg"].removeprefix("Value error, "))
+                for problem in error.errors()
+            ]
+        ) from None
