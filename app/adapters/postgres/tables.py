@@ -1,0 +1,93 @@
+"""The tables, as SQLAlchemy sees them; the migrations make them, and a test holds the two together."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+metadata = MetaData()
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Uuid(as_uuid=False), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("type", Text),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("delivery_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("content_type", Text),
+    Column("verification", Text, nullable=False),
+    Column("traceparent", Text, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("events_source_id_idx", "source", "id"),
+    postgresql_partition_by="RANGE (id)",
+)
+
+event_states = Table(
+    "event_states",
+    metadata,
+    Column("event_id", Uuid(as_uuid=False), primary_key=True),
+    Column("state", Text, nullable=False, server_default="received"),
+    Column("reason", Text),
+    Column("duplicates", Integer, nullable=False, server_default="0"),
+    Column("conflicts", Integer, nullable=False, server_default="0"),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('received', 'processed', 'discarded', 'dead', 'quarantined')"),
+    Index("event_states_state_event_id_idx", "state", "event_id", postgresql_where=text("state <> 'received'")),
+    postgresql_partition_by="RANGE (event_id)",
+)
+
+delivery_keys = Table(
+    "delivery_keys",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("event_id", Uuid(as_uuid=False), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Index("delivery_keys_received_at_idx", "received_at", postgresql_using="brin"),
+    postgresql_partition_by="HASH (key)",
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True, cache=1), primary_key=True),
+    Column("event_id", Uuid(as_uuid=False), nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("event_id", Uuid(as_uuid=False), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("content_type", Text),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("spec", JSON, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
