@@ -164,6 +164,9 @@ class PostgresEventStore(EventStore):
                 gone.append(event)
                 continue
             first_id, digest = known
+            if first_id == event.id:
+                outcomes[event.id] = Appended(first_id, flush)
+                continue
             same_body = digest == event.digest
             outcomes[event.id] = Duplicate(first_id, same_body, flush)
             count = counts.setdefault(first_id, [0, 0])

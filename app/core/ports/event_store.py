@@ -63,8 +63,9 @@ class EventStore(Protocol):
         """Keep these events, their delivery keys and their inbox rows in one transaction; one outcome each, in order.
 
         A delivery that was kept before is a `Duplicate` naming the first event, which is no error: it is counted, and
-        where its bytes differ they are kept as a conflict (at most 10 an event). The same key twice in one call: the
-        first is kept. Quarantined events get no inbox row. Safe to call from many tasks and processes at once.
+        where its bytes differ they are kept as a conflict (at most 10 an event). The same key twice in one call: one is
+        kept. The very same event (by id) again is `Appended` again, and not counted. Quarantined events get no inbox
+        row. Safe to call from many tasks and processes at once.
 
         Raises `Unavailable` when nothing was kept, `OutcomeUnknown` when the commit may or may not have happened,
         `RowFault` when nothing was kept because of one of the rows.

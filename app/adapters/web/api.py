@@ -1,0 +1,57 @@
+"""The operator API: FastAPI for everything that is not a webhook, and the documentation of both."""
+
+import logging
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from app.adapters.web import documentation, events, health
+from app.adapters.web.responses import problem
+from app.core.application import Application
+from app.core.domain.errors import Fault, Unavailable
+
+_log = logging.getLogger(__name__)
+
+
+def make_api(
+    application: Application, *, version: str, draining: Callable[[], bool], metrics: Callable[[], tuple[bytes, str]]
+) -> FastAPI:
+    """Put the routes together. Nothing connects here."""
+    api = FastAPI(title="OpsConnect", version=version, summary="Webhooks in, exactly once.")
+    api.include_router(health.make_router(application.check_health, version=version, draining=draining))
+    api.include_router(events.make_router(application.browse_events))
+
+    @api.get("/metrics", include_in_schema=False)
+    def show_metrics() -> Response:
+        content, content_type = metrics()
+        return Response(content, media_type=content_type)
+
+    _answer_problems(api)
+    documentation.describe(api)
+    return api
+
+
+def _answer_problems(api: FastAPI) -> None:
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        faults = [Fault(".".join(str(part) for part in fault["loc"][1:]), fault["msg"]) for fault in error.errors()]
+        return problem("invalid_request", faults=faults)
+
+    @api.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+        response = problem(code, detail=str(error.detail) if code == "invalid_request" else None)
+        response.headers.update(error.headers or {})
+        return response
+
+    @api.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> Response:
+        _log.warning("%s", error)
+        return problem("unavailable", detail="The database cannot be asked now. Try again later.")
+
+    @api.exception_handler(Exception)
+    async def defect(_: Request, __: Exception) -> Response:
+        return problem("internal_error")

@@ -1,0 +1,160 @@
+"""Events, as operators look at them."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import AwareDatetime, BaseModel
+
+from app.adapters.web.responses import ExactJSON, problem
+from app.core.domain.body import Readable, read
+from app.core.domain.event import Event, EventState
+from app.core.domain.ids import EventId, is_event_id
+from app.core.ports.event_reader import EventQuery
+from app.core.use_cases.browse_events import BrowseEvents
+
+LARGEST_PAGE = 200
+
+
+class EventSummary(BaseModel):
+    """One event in a list."""
+
+    id: str
+    source: str
+    provider: str
+    type: str | None
+    state: EventState
+    reason: str | None
+    received_at: str
+    delivery_key: str
+    size: int
+    content_type: str | None
+    verification: str
+    trace_id: str
+    duplicates: int
+    conflicts: int
+
+
+class EventList(BaseModel):
+    """A page of events, newest first."""
+
+    items: list[EventSummary]
+    next_cursor: str | None
+
+
+class EventDetail(EventSummary):
+    """One event whole; `body` is parsed where it is JSON or a form, else text where it is UTF-8, else null."""
+
+    headers: list[tuple[str, str]]
+    body: Any
+    jobs: list[Any]
+
+
+def make_router(browse: BrowseEvents) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter(prefix="/api/v1/events", tags=["events"])
+
+    @router.get("", summary="List events, newest first", response_model=EventList)
+    async def find(
+        source: str | None = None,
+        type: Annotated[str | None, Query(max_length=256)] = None,  # noqa: A002 (the contract's name)
+        state: EventState | None = None,
+        received_after: AwareDatetime | None = None,
+        received_before: AwareDatetime | None = None,
+        limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+        cursor: str | None = None,
+    ) -> Response:
+        before = None
+        if cursor is not None and (before := _decoded(cursor)) is None:
+            return problem("invalid_cursor")
+        if "\0" in (source or "") + (type or ""):  # no event has it, and Postgres would refuse the question
+            return ExactJSON({"items": [], "next_cursor": None})
+        page = await browse.find(EventQuery(source, type, state, received_after, received_before, before, limit))
+        following = page.next_before
+        return ExactJSON(
+            {
+                "items": [summary(event) for event in page.events],
+                "next_cursor": _encoded(following) if following else None,
+            }
+        )
+
+    @router.get("/{event_id}", summary="Show one event", response_model=EventDetail)
+    async def show(event_id: str) -> Response:
+        found = await browse.get(event_id)
+        if found is None:
+            return problem("unknown_event")
+        event, body = found
+        return ExactJSON(detail(event, body))
+
+    @router.get("/{event_id}/body", summary="Give the raw bytes exactly as they were received")
+    async def body(event_id: str) -> Response:
+        content = await browse.body(event_id)
+        if content is None:
+            return problem("unknown_event")
+        # Never the sender's own type: a browser must not run what somebody posted.
+        return Response(
+            content,
+            media_type="application/octet-stream",
+            headers={
+                "x-content-type-options": "nosniff",
+                "content-security-policy": "default-src 'none'; sandbox",
+                "content-disposition": f'attachment; filename="{event_id}"',
+            },
+        )
+
+    return router
+
+
+def summary(event: Event) -> dict[str, Any]:
+    """Show an event in a list."""
+    return {
+        "id": event.id,
+        "source": event.source,
+        "provider": event.provider,
+        "type": event.type,
+        "state": event.state.value,
+        "reason": event.reason,
+        "received_at": rfc3339(event.received_at),
+        "delivery_key": event.delivery_id,
+        "size": event.size,
+        "content_type": event.content_type,
+        "verification": event.verification,
+        "trace_id": event.trace_id,
+        "duplicates": event.duplicates,
+        "conflicts": event.conflicts,
+    }
+
+
+def detail(event: Event, body: bytes) -> dict[str, Any]:
+    """Show an event whole."""
+    parsed = read(event.content_type, body)
+    content = parsed.value if isinstance(parsed, Readable) else _text(body)
+    return {**summary(event), "headers": event.headers, "body": content, "jobs": []}
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def rfc3339(moment: datetime) -> str:
+    """Show a time in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _encoded(event_id: EventId) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(event_id.replace("-", ""))).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> EventId | None:
+    try:
+        raw = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
+    except (ValueError, binascii.Error):
+        return None
+    text = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}"
+    return EventId(text) if is_event_id(text) else None

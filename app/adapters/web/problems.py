@@ -1,0 +1,80 @@
+"""Errors as people and programs read them: `application/problem+json` (RFC 9457) with a code and what to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import uniform
+from typing import Any
+
+import orjson
+
+from app.core.domain.errors import Fault
+
+CONTENT_TYPE = b"application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of error: its status, a title for a person, and what to do."""
+
+    status: int
+    title: str
+    detail: str
+
+
+# Every error that OpsConnect answers with, in one table; the code is what programs go by.
+PROBLEMS: Mapping[str, Problem] = {
+    "unknown_source": Problem(
+        404, "Unknown source", "No source of this name is configured. Check the URL, or add it with 'opsconnect apply'."
+    ),
+    "signature_missing": Problem(
+        401, "Signature missing", "This source takes signed requests only, and the signature header is absent or empty."
+    ),
+    "signature_mismatch": Problem(
+        401,
+        "Signature mismatch",
+        "The signature does not fit the raw body and this source's secret. Check the secret on both sides.",
+    ),
+    "invalid_lead": Problem(422, "Not a valid lead", "Correct the fields named in 'errors' and send it again."),
+    "body_too_large": Problem(413, "Body too large", "The body is larger than this source takes; see 'limit_bytes'."),
+    "method_not_allowed": Problem(405, "Method not allowed", "Webhooks are sent with POST."),
+    "client_disconnected": Problem(400, "Incomplete request", "The connection ended before the body was complete."),
+    "unavailable": Problem(
+        503, "Not kept, try again", "The event could not be kept now. Send it again after the time in Retry-After."
+    ),
+    "outcome_unknown": Problem(
+        503,
+        "Perhaps kept, try again",
+        "The event may or may not have been kept. Send it again after the time in Retry-After: it is kept only once.",
+    ),
+    "unauthorized": Problem(
+        401, "No valid key", "Send 'Authorization: Bearer KEY' with the key of OPSCONNECT_ADMIN_KEY."
+    ),
+    "not_found": Problem(404, "Not found", "There is nothing at this address. /docs lists what there is."),
+    "unknown_event": Problem(404, "Unknown event", "No event has this id. GET /api/v1/events lists those that exist."),
+    "invalid_request": Problem(422, "Invalid request", "Correct what 'errors' names."),
+    "invalid_cursor": Problem(
+        422, "Invalid cursor", "Pass 'next_cursor' of the page before as it is, or leave it out to start anew."
+    ),
+    "internal_error": Problem(500, "Internal error", "This is a defect of OpsConnect; the log has its trace."),
+}
+
+
+def body_of(code: str, *, detail: str | None = None, faults: Sequence[Fault] = (), **more: Any) -> tuple[int, bytes]:
+    """Give status and body of a problem."""
+    problem = PROBLEMS[code]
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "code": code,
+        "detail": detail or problem.detail,
+        **more,
+    }
+    if faults:
+        content["errors"] = [{"field": fault.where, "message": fault.message} for fault in faults]
+    return problem.status, orjson.dumps(content)
+
+
+def retry_after() -> bytes:
+    """Spread those who come back: whole seconds, from one to five."""
+    return str(round(uniform(1, 5))).encode()  # noqa: S311 (no secret)

@@ -1,0 +1,196 @@
+"""The door for webhooks: one ASGI callable in front of everything else.
+
+It stands before FastAPI because a framework route with its instrumentation costs several times what the whole rest of
+intake does (docs/adr/0003). It reads the body within its bound, asks `IngestWebhook`, and answers.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
+from app.core.domain.errors import OpsConnectError, OutcomeUnknown
+from app.core.ports.source_registry import SourceRegistry
+from app.core.ports.telemetry import Delivery, Telemetry
+from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, WebhookRequest
+
+_log = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+LEAD_PATH = "/api/v1/webhook"
+SOURCE_PATH = "/api/v1/webhooks/"
+LEAD_SOURCE = "salesforce"
+
+# After a refusal that comes before the body's end, this much more is read and thrown away: a connection closed with
+# unread data is reset, and the sender would never see why.
+LINGER_BYTES = 2_000_000
+
+_JSON: Header = (b"content-type", b"application/json")
+_PROBLEM: Header = (b"content-type", CONTENT_TYPE)
+_CLOSE: Header = (b"connection", b"close")
+
+
+class _Gone(Exception):
+    """The sender left before the body was complete: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDoor:
+    """Answer webhooks; hand everything else on."""
+
+    ingest: IngestWebhook
+    telemetry: Telemetry
+    sources: SourceRegistry
+    body_limit_bytes: int
+    """Of a source that says nothing of its own."""
+    elsewhere: App
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take what is a webhook by its path."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(SOURCE_PATH):
+                await self._webhook(scope, receive, send, path[len(SOURCE_PATH) :], lead=False)
+                return
+            if path == LEAD_PATH:
+                await self._webhook(scope, receive, send, LEAD_SOURCE, lead=True)
+                return
+        await self.elsewhere(scope, receive, send)
+
+    async def _webhook(self, scope: Scope, receive: Receive, send: Send, source: str, *, lead: bool) -> None:
+        started_ns = time.time_ns()
+        headers: list[Header] = scope["headers"]
+        method: str = scope["method"]
+        traceparent, tracestate = _incoming(headers)
+        client = scope["client"]
+        delivery = Delivery(
+            trace=self.telemetry.start(method, traceparent, tracestate, started_ns),
+            method=method,
+            path=scope["path"],
+            client=client[0] if client else "",
+            started_ns=started_ns,
+        )
+        answer = _Answer(send, delivery, method == "HEAD")
+        try:
+            if method != "POST":
+                await answer.problem("method_not_allowed", extra=((b"allow", b"POST"),))
+                return
+            limit = await self._limit(source)
+            body = await _read(headers, receive, limit)
+            if body is None:
+                await answer.problem("body_too_large", extra=(_CLOSE,), last=False, limit_bytes=limit)
+                await _linger(receive)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            delivery.size = len(body)
+            receipt = await self.ingest(WebhookRequest(source, headers, body, delivery, lead))
+            await answer.receipt(receipt)
+        except _Gone:
+            delivery.outcome, delivery.status = "client_disconnected", 400
+        except OpsConnectError as error:
+            delivery.detail = str(error)
+            code = "outcome_unknown" if isinstance(error, OutcomeUnknown) else "unavailable"
+            await answer.problem(code, extra=((b"retry-after", retry_after()),))
+        except Exception as error:  # a defect of ours must not look like the sender's fault, nor like a success
+            _log.exception("a webhook met a defect")
+            delivery.detail = f"defect: {type(error).__name__}"
+            if not delivery.status:
+                await answer.problem("unavailable", extra=((b"retry-after", retry_after()),))
+        finally:
+            delivery.ended_ns = time.time_ns()
+            self.telemetry.finish(delivery)
+
+    async def _limit(self, source: str) -> int:
+        """Give the body limit of a source. One that does not exist is refused later, by the use case."""
+        known = await self.sources.get(source)
+        return self.body_limit_bytes if known is None or known.body_limit_bytes is None else known.body_limit_bytes
+
+
+def _incoming(headers: list[Header]) -> tuple[str | None, str | None]:
+    """Find the sender's trace context."""
+    traceparent = tracestate = None
+    for name, value in headers:
+        if name == b"traceparent":
+            traceparent = value.decode("latin-1")
+        elif name == b"tracestate":
+            tracestate = value.decode("latin-1")
+    return traceparent, tracestate
+
+
+async def _read(headers: list[Header], receive: Receive, limit: int) -> bytes | None:
+    """Read the whole body; None as soon as it is known to be larger than the limit."""
+    for name, value in headers:
+        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > limit):
+            return None
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return first if len(first) <= limit else None
+    chunks, size = [first], len(first)
+    while size <= limit:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        chunk = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks) if size <= limit else None
+    return None
+
+
+async def _linger(receive: Receive) -> None:
+    """Take in a little more of a refused body, so that its sender sees the answer."""
+    left = LINGER_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+        left -= len(message.get("body", b""))
+
+
+class _Answer:
+    """Writes the one answer of a request, and notes it in the delivery's record."""
+
+    __slots__ = ("_bodiless", "_delivery", "_send")
+
+    def __init__(self, send: Send, delivery: Delivery, bodiless: bool) -> None:
+        self._send = send
+        self._delivery = delivery
+        self._bodiless = bodiless
+
+    async def receipt(self, receipt: Receipt) -> None:
+        """Answer what the use case decided."""
+        if isinstance(receipt, Refused):
+            await self.problem(receipt.code, faults=receipt.faults)
+            return
+        status, outcome = (202, "accepted") if isinstance(receipt, Accepted) else (200, "duplicate")
+        event_id, source = receipt.event_id, self._delivery.source
+        # Both are made of characters that JSON does not escape.
+        body = f'{{"status":"{outcome}","event_id":"{event_id}","source":"{source}"}}'.encode()
+        await self._write(status, outcome, body, (_JSON, (b"x-event-id", event_id.encode())))
+
+    async def problem(self, code: str, *, extra: tuple[Header, ...] = (), last: bool = True, **content: Any) -> None:
+        """Answer an error of the table."""
+        status, body = body_of(code, **content)
+        await self._write(status, code, body, (_PROBLEM, *extra), last=last)
+
+    async def _write(
+        self, status: int, outcome: str, body: bytes, headers: tuple[Header, ...], *, last: bool = True
+    ) -> None:
+        self._delivery.status, self._delivery.outcome = status, outcome
+        length = (b"content-length", str(len(body)).encode())
+        trace_id = (b"x-trace-id", self._delivery.trace.trace_id.encode())
+        start = {"type": "http.response.start", "status": status, "headers": [*headers, length, trace_id]}
+        await self._send(start)
+        body = b"" if self._bodiless else body
+        await self._send({"type": "http.response.body", "body": body, "more_body": not last})

@@ -1,0 +1,18 @@
+"""The menu: everything that OpsConnect can be asked to do."""
+
+from dataclasses import dataclass
+
+from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.check_health import CheckHealth
+from app.core.use_cases.ingest_webhook import IngestWebhook
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Built once in `app/infra/container.py`; entry points and adapters call these and nothing else."""
+
+    ingest_webhook: IngestWebhook
+    browse_events: BrowseEvents
+    check_health: CheckHealth
+    apply_configuration: ApplyConfiguration

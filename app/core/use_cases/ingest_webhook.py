@@ -1,0 +1,215 @@
+"""The main job: a request comes in, is proved genuine, is kept exactly once, and gets its receipt."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from app.core.catalog.signatures import UNVERIFIED, Genuine, Headers, NotGenuine, verify_hmac
+from app.core.domain.body import Readable, Unreadable, read
+from app.core.domain.delivery_key import as_id, delivery_key, printable
+from app.core.domain.errors import Fault, SecretMissing, Unavailable
+from app.core.domain.event import NewEvent
+from app.core.domain.ids import EventId, event_id
+from app.core.domain.lead import read_lead
+from app.core.domain.source import Source
+from app.core.ports.event_store import Appended, EventStore, Outcome, Pending
+from app.core.ports.secret_store import SecretStore
+from app.core.ports.source_registry import SourceRegistry
+from app.core.ports.telemetry import Delivery
+
+LEAD_DELIVERY_ID = b"x-delivery-id"
+LONGEST_TYPE = 256
+
+# A header of any of these kinds is a credential, of ours or of the provider's, and is not kept with the event.
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
+_CREDENTIAL_WORDS = ("token", "secret", "password", "api-key", "apikey")
+
+
+class WebhookRequest(NamedTuple):
+    """A complete request as it was received."""
+
+    source: str
+    headers: Headers
+    body: bytes
+    delivery: Delivery
+    """What is written down for telemetry as the request goes."""
+    lead: bool = False
+    """It came in by `/webhook`, where only a valid lead is taken."""
+
+
+class Accepted(NamedTuple):
+    """The event is kept."""
+
+    event_id: EventId
+
+
+class Repeated(NamedTuple):
+    """The delivery was kept before, as this event."""
+
+    event_id: EventId
+
+
+class Refused(NamedTuple):
+    """Not kept. The code is for the sender; the detail of it is in the delivery's record, for the operator."""
+
+    code: str
+    faults: tuple[Fault, ...] = ()
+
+
+Receipt = Accepted | Repeated | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class IngestWebhook:
+    """Take in one webhook. When a receipt says accepted or repeated, the event's transaction has committed.
+
+    Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
+    """
+
+    sources: SourceRegistry
+    secrets: SecretStore
+    store: EventStore
+
+    async def __call__(self, request: WebhookRequest) -> Receipt:
+        """Prove it, name it, keep it."""
+        delivery = request.delivery
+        source = await self.sources.get(request.source)
+        if source is None:
+            return Refused("unknown_source")
+        delivery.source, delivery.provider = source.name, source.provider
+
+        delivery.verify_started_ns = time.time_ns()
+        verdict = await self._verify(source, request)
+        delivery.verify_ended_ns = time.time_ns()
+        if isinstance(verdict, NotGenuine):
+            delivery.detail = verdict.detail
+            return Refused(verdict.code)
+
+        event = _lead_event(source, request, verdict) if request.lead else _event(source, request, verdict)
+        if isinstance(event, Refused):
+            delivery.detail = "; ".join(map(str, event.faults))
+            return event
+
+        outcome = await self._append(event)
+        delivery.flush = outcome.flush
+        delivery.event_id = outcome.event_id
+        return Accepted(outcome.event_id) if isinstance(outcome, Appended) else Repeated(outcome.event_id)
+
+    async def _verify(self, source: Source, request: WebhookRequest) -> Genuine | NotGenuine:
+        if source.verify is None:
+            return UNVERIFIED
+        try:
+            secrets = [await self.secrets.resolve(reference) for reference in source.secrets]
+        except SecretMissing as error:
+            raise Unavailable(f"source {source.name} cannot verify: {error}") from error
+        return verify_hmac(source.verify, request.headers, request.body, secrets)
+
+    async def _append(self, event: NewEvent) -> Outcome:
+        (outcome,) = await self.store.append((event,))
+        return await outcome.outcome if isinstance(outcome, Pending) else outcome
+
+
+def _lead_event(source: Source, request: WebhookRequest, verdict: Genuine) -> NewEvent | Refused:
+    """A lead that changes is a new event; the same lead again is a duplicate."""
+    lead = read_lead(request.body)
+    if isinstance(lead, tuple):
+        return Refused("invalid_lead", lead)
+    digest = sha256(request.body)
+    raw_id = _header(request.headers, LEAD_DELIVERY_ID) or (
+        lead.lead_id.encode("utf-8", "surrogatepass") + b":" + digest.hexdigest().encode()
+    )
+    return _new_event(source, request, verdict, digest.digest(), raw_id, "lead", None)
+
+
+def _event(source: Source, request: WebhookRequest, verdict: Genuine) -> NewEvent:
+    """Make the event; the body is parsed only where the source names a path in it, and may be unreadable."""
+    digest = sha256(request.body)
+    content: Any = None
+    quarantine = None
+    if source.reads_body:
+        parsed = read(_content_type(request.headers), request.body)
+        if isinstance(parsed, Unreadable):
+            quarantine = parsed.reason
+        elif isinstance(parsed, Readable):
+            content = parsed.value
+    raw_id: bytes | None = None
+    if source.delivery_key.kind == "header":
+        raw_id = _header(request.headers, source.delivery_key.name.encode())
+    elif source.delivery_key.kind == "body":
+        raw_id = as_id(_at(source.delivery_key.name, content))
+    if raw_id is None:
+        raw_id = b"sha256:" + digest.hexdigest().encode()
+    type_ = None
+    if source.type is not None:
+        raw_type = (
+            _header(request.headers, source.type.name.encode())
+            if source.type.kind == "header"
+            else as_id(_at(source.type.name, content))
+        )
+        type_ = printable(raw_type)[:LONGEST_TYPE] if raw_type else None
+    return _new_event(source, request, verdict, digest.digest(), raw_id, type_, quarantine)
+
+
+def _new_event(
+    source: Source,
+    request: WebhookRequest,
+    verdict: Genuine,
+    digest: bytes,
+    raw_id: bytes,
+    type_: str | None,
+    quarantine: str | None,
+) -> NewEvent:
+    delivery = request.delivery
+    return NewEvent(
+        id=event_id(delivery.started_ns),
+        source=source.name,
+        provider=source.provider,
+        key=delivery_key(source.name, raw_id),
+        delivery_id=printable(raw_id),
+        type=type_,
+        received_at=datetime.fromtimestamp(delivery.started_ns / 1_000_000_000, UTC),
+        headers=chosen(request.headers),
+        content_type=_content_type(request.headers),
+        body=request.body,
+        digest=digest,
+        verification=verdict.verification,
+        traceparent=delivery.trace.traceparent,
+        quarantine=quarantine,
+    )
+
+
+def chosen(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Choose the headers that are kept: all but credentials."""
+    return tuple(
+        (name, value.decode("latin-1"))
+        for raw_name, value in headers
+        if (name := raw_name.decode("latin-1")) not in _CREDENTIALS
+        and not any(word in name for word in _CREDENTIAL_WORDS)
+    )
+
+
+def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    """Give a header's first value, if it has one that is not empty."""
+    for name, value in headers:
+        if name == wanted:
+            return value.strip() or None
+    return None
+
+
+def _content_type(headers: Headers) -> str | None:
+    value = _header(headers, b"content-type")
+    return value.decode("latin-1")[:LONGEST_TYPE] if value else None
+
+
+def _at(path: str, content: Any) -> Any:
+    """Look up a JMESPath; a content of another shape than the path expects holds nothing there."""
+    try:
+        return jmespath.search(path, content)
+    except (JMESPathError, RecursionError):
+        return None
