@@ -1,0 +1,65 @@
+"""Keeping the tables fit: days are made before they come, and delivery keys are forgotten when their time is up."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from app.adapters.postgres.connections import Connections
+from app.core.domain.errors import OpsConnectError
+
+DAYS_AHEAD = 7
+EVERY_SECONDS = 600.0
+AFTER_A_FAILURE_SECONDS = 20.0
+KEYS_PER_STATEMENT = 5_000
+
+_MAKE_DAYS = "SELECT opsconnect_make_event_days(current_date, $1)"
+
+# One process at a time is enough; the others find the lock taken and leave it to that one.
+_FORGET = """
+DELETE FROM delivery_keys WHERE key = ANY(ARRAY(
+    SELECT key FROM delivery_keys WHERE received_at < $1 LIMIT $2
+)) AND pg_try_advisory_xact_lock(7310003)
+"""
+
+
+class Upkeep:
+    """Every ten minutes in every process; what one has done, the next finds done."""
+
+    name = "upkeep"
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        key_retention_days: int,
+        on_failure: Callable[[str, Exception], None] = lambda _what, _error: None,
+    ) -> None:
+        self._connections = connections
+        self._key_retention = timedelta(days=key_retention_days)
+        self._on_failure = on_failure
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work now and then until told to stop."""
+        while not stop.is_set():
+            wait_seconds = EVERY_SECONDS
+            try:
+                await self.make_days()
+                while not stop.is_set() and await self.forget_keys() == KEYS_PER_STATEMENT:
+                    pass
+            except OpsConnectError as error:
+                self._on_failure("upkeep.failed", error)
+                wait_seconds = AFTER_A_FAILURE_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), wait_seconds)
+
+    async def make_days(self) -> int:
+        """Make the partitions of today and of a week ahead; give how many were missing."""
+        async with self._connections.session() as session:
+            return int(await session.fetchval(_MAKE_DAYS, DAYS_AHEAD + 1))
+
+    async def forget_keys(self) -> int:
+        """Delete one batch of keys that are past their time; give how many. The events stay."""
+        before = datetime.now(UTC) - self._key_retention
+        async with self._connections.session() as session:
+            return int((await session.execute(_FORGET, before, KEYS_PER_STATEMENT)).rpartition(" ")[2])

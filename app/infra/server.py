@@ -1,0 +1,86 @@
+"""Serving HTTP, and stopping without dropping anybody.
+
+On SIGTERM or SIGINT the process first says, by `/health/ready`, that it is leaving, and serves on for the announced
+time, so that load balancers turn away; then it stops listening, lets what is in flight end, and returns. A second
+signal skips the announced time, a third one the rest.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from app.core.domain.errors import Fault, Invalid
+from app.settings import Settings
+
+KEEP_ALIVE_SECONDS = 5
+BACKLOG = 2048
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the port, so that a taken one is known before anything else is started. Raises `Invalid`."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        text = f"cannot be listened on: {error.strerror or error}. Choose another with --port"
+        raise Invalid([Fault(where, text)]) from None
+    return listener
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn with an announced end, which returns instead of dying by the signal."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(settings.drain_in_flight_seconds)),
+            )
+        )
+        self._announce_seconds = settings.drain_announce_seconds
+        self._announcing: asyncio.TimerHandle | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether the end has been announced."""
+        return self._announcing is not None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals from the event loop; nothing is raised again at the end, so the exit code is ours."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._leave)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _leave(self) -> None:
+        if self._announcing is None:
+            loop = asyncio.get_running_loop()
+            self._announcing = loop.call_later(self._announce_seconds, self._stop_listening)
+        elif not self.should_exit:
+            self._stop_listening()
+        else:
+            self.force_exit = True
+
+    def _stop_listening(self) -> None:
+        self.should_exit = True

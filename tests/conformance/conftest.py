@@ -1,0 +1,42 @@
+"""Every event store there is, bare and under each policy."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
+from app.core.policies.group_commit import GroupCommit
+from app.core.policies.shielded import Shielded
+from app.core.ports.event_store import EventStore
+from tests.conformance.stores import Kit, memory_kit, postgres_kit
+
+KITS = [
+    f"{policy}{store}"
+    for store in ("memory", "postgres")
+    for policy in ("", "group-commit-", "shielded-", "group-commit-shielded-")
+] + ["group-commit-shielded-by-redis-postgres"]
+
+
+@pytest.fixture(params=KITS)
+async def kit(request: pytest.FixtureRequest) -> AsyncIterator[Kit]:
+    """Each store, bare and under each policy."""
+    name: str = request.param
+    async with AsyncExitStack() as stack:
+        shared = MemoryIdempotencyLock.Shared() if "shielded" in name and "redis" not in name else None
+        redis_url = request.getfixturevalue("redis_url") if "redis" in name else None
+
+        def wrap(inner: EventStore) -> EventStore:
+            if shared is not None:
+                inner = Shielded(inner, MemoryIdempotencyLock(shared))
+            if redis_url is not None:
+                lock = RedisIdempotencyLock(redis_url)
+                stack.push_async_callback(lock.close)
+                inner = Shielded(inner, lock)
+            return GroupCommit(inner) if name.startswith("group-commit") else inner
+
+        if name.endswith("memory"):
+            yield memory_kit(wrap)
+        else:
+            yield await postgres_kit(request.getfixturevalue("database_url"), stack, wrap)
