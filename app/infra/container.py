@@ -1,0 +1,160 @@
+"""The composition root: the only place where ports meet the adapters that a process runs on.
+
+Production, tests and the command line call the same `build`. Nothing connects before it is used.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.adapters.postgres.connections import Budget, Connections
+from app.adapters.postgres.engine import make_engine
+from app.adapters.postgres.event_reader import PostgresEventReader
+from app.adapters.postgres.event_store import PostgresEventStore
+from app.adapters.postgres.fitness import PostgresProbe, faults_of
+from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.postgres.upkeep import Upkeep
+from app.adapters.redis.idempotency_lock import RedisIdempotencyLock, RedisProbe
+from app.adapters.secrets.references import ReferencedSecrets
+from app.core.application import Application
+from app.core.domain.breaker import CircuitBreaker
+from app.core.domain.errors import Fault, Invalid, Unavailable
+from app.core.policies.breaker import BreakingLock
+from app.core.policies.cached_secrets import CachedSecrets
+from app.core.policies.cached_sources import CachedSources
+from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.shielded import Shielded
+from app.core.ports.idempotency_lock import IdempotencyLock
+from app.core.ports.probe import Probe
+from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.check_health import CheckHealth
+from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.infra import database_url
+from app.infra.supervisor import Duty
+from app.settings import Settings
+
+VERSION = version("opsconnect")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What `build` made: the application, and what a serving process needs around it."""
+
+    settings: Settings
+    application: Application
+    connections: Connections
+    engine: AsyncEngine
+    shield: Shielded
+    sources: CachedSources
+    breaker: CircuitBreaker | None
+    """None: no Redis is configured."""
+    duties: tuple[Duty, ...]
+
+    async def refuse_unfit(self, revision: str) -> None:
+        """Refuse a database on which the promises would not hold. Raises `Invalid`; one that is away is let pass."""
+        try:
+            faults = await faults_of(self.connections, revision=revision)
+        except Unavailable as error:
+            # It may come back; until then readiness says no, and intake 503.
+            _log.warning("start.database_unavailable", reason=str(error))
+            return
+        if faults:
+            raise Invalid([Fault("OPSCONNECT_DATABASE_URL", fault) for fault in faults])
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Container]:
+    """Put everything together, and take it apart at the end. Raises `Invalid` when there is no database to be found."""
+    url = database_url.find(settings)
+    budget = Budget(
+        acquire_seconds=settings.postgres_acquire_seconds,
+        connect_seconds=settings.postgres_connect_seconds,
+        call_seconds=settings.postgres_append_seconds,
+        lock_seconds=settings.postgres_lock_seconds,
+        statement_seconds=settings.postgres_statement_seconds,
+        idle_in_transaction_seconds=settings.postgres_idle_in_transaction_seconds,
+    )
+    async with AsyncExitStack() as stack:
+        connections = Connections(url, budget=budget, largest=settings.postgres_intake_connections)
+        stack.push_async_callback(connections.close)
+        # Operators look through more rows than intake writes, and nobody waits for them at a till.
+        patient = Budget(acquire_seconds=2, connect_seconds=2, call_seconds=11, statement_seconds=10)
+        engine = make_engine(url, budget=patient, largest=settings.postgres_operator_connections)
+        stack.push_async_callback(engine.dispose)
+        upkeep_connections = Connections(url, budget=patient, largest=1)
+        stack.push_async_callback(upkeep_connections.close)
+
+        lock, breaker, probes = _lock(settings, stack)
+        shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
+        stack.push_async_callback(shield.write_counts)
+        sources = CachedSources(
+            PostgresSourceRegistry(connections),
+            refresh_seconds=settings.source_refresh_seconds,
+            on_failure=_failed("sources.not_refreshed"),
+        )
+        references = ReferencedSecrets()
+        secrets = CachedSecrets(references)
+        store = GroupCommit(
+            shield,
+            Bounds(
+                rows=settings.flush_rows,
+                bytes=settings.flush_bytes,
+                flushers=settings.flushers,
+                budget_seconds=settings.ingest_budget_seconds,
+            ),
+        )
+        yield Container(
+            settings=settings,
+            application=Application(
+                ingest_webhook=IngestWebhook(sources, secrets, store),
+                browse_events=BrowseEvents(PostgresEventReader(engine)),
+                check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
+                apply_configuration=ApplyConfiguration(sources, references),
+            ),
+            connections=connections,
+            engine=engine,
+            shield=shield,
+            sources=sources,
+            breaker=breaker,
+            duties=(
+                shield,
+                sources,
+                Upkeep(
+                    upkeep_connections,
+                    key_retention_days=settings.key_retention_days,
+                    on_failure=_failed("upkeep.failed"),
+                ),
+            ),
+        )
+
+
+def _lock(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[IdempotencyLock, CircuitBreaker | None, tuple[Probe, ...]]:
+    if settings.redis_url is None:
+        return MemoryIdempotencyLock(), None, ()
+    redis = RedisIdempotencyLock(
+        settings.redis_url.get_secret_value(),
+        connect_seconds=settings.redis_connect_seconds,
+        operation_seconds=settings.redis_operation_seconds,
+        lock_seconds=settings.lock_seconds,
+        marker_seconds=settings.marker_seconds,
+    )
+    stack.push_async_callback(redis.close)
+    breaker = CircuitBreaker(errors=settings.redis_breaker_errors, seconds=settings.redis_breaker_seconds)
+    return BreakingLock(redis, breaker), breaker, (RedisProbe(redis),)
+
+
+def _failed(event: str) -> Callable[[Exception], None]:
+    def tell(error: Exception) -> None:
+        _log.warning(event, reason=str(error))
+
+    return tell

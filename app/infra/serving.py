@@ -1,0 +1,137 @@
+"""One serving process: container, telemetry and HTTP around it, from the first log line to the last span."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvloop
+
+from app.adapters.telemetry.canonical_log import CanonicalLog
+from app.adapters.telemetry.intake import RecordedIntake
+from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics, Readings
+from app.adapters.telemetry.tracing import instrument, open_tracing
+from app.adapters.web.api import make_api
+from app.adapters.web.guard import AdminKeyGuard
+from app.adapters.web.request_log import RequestLog
+from app.adapters.web.webhooks import App, WebhookDoor
+from app.core.domain.errors import Fault, Invalid, OpsConnectError
+from app.infra.container import VERSION, Container, build
+from app.infra.logs import Logs, set_up_logs
+from app.infra.migrations import newest
+from app.infra.server import DrainingServer
+from app.infra.supervisor import supervised
+from app.settings import Settings
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Drain:
+    """Whether the end of this process has been announced; readiness tells."""
+
+    announced: Callable[[], bool] = lambda: False
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Refuse to serve the world without a key. Raises `Invalid`."""
+    if settings.admin_key is None and not (settings.environment == "dev" and settings.host in LOOPBACK):
+        text = "is not set: the API would be open to everybody. Set it to a long random text ('openssl rand -hex 32')"
+        raise Invalid([Fault("OPSCONNECT_ADMIN_KEY", text)])
+
+
+@asynccontextmanager
+async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator[tuple[App, Container]]:
+    """Give the whole ASGI app, with its duties running. Raises `Invalid` where serving would break a promise."""
+    refuse_unsafe(settings)
+    async with build(settings) as container:
+        await container.refuse_unfit(newest())
+        tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming)
+        breaker = container.breaker
+        metrics = IntakeMetrics(
+            version=VERSION,
+            readings=Readings(
+                pools={"intake": lambda: container.connections.usage},
+                breaker_open=(lambda: breaker.is_open) if breaker else None,
+                lock_outcomes=lambda: container.shield.lock_outcomes,
+                spans_dropped=tracing.dropped,
+                lines_dropped=lambda: logs.stream.dropped,
+            ),
+        )
+        canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)
+        telemetry = RecordedIntake(tracing.recorder, metrics, canonical)
+        api = make_api(
+            container.application,
+            version=VERSION,
+            draining=lambda: drain.announced(),  # noqa: PLW0108 (it is replaced when the server is made)
+            metrics=lambda: (metrics.render(), CONTENT_TYPE),
+        )
+        instrument(api, tracing)
+        guarded: Any = RequestLog(api)
+        if settings.admin_key is not None:
+            guarded = AdminKeyGuard(guarded, settings.admin_key.get_secret_value())
+        door = WebhookDoor(
+            ingest=container.application.ingest_webhook,
+            telemetry=telemetry,
+            sources=container.sources,
+            body_limit_bytes=settings.body_limit_bytes,
+            elsewhere=guarded,
+        )
+        try:
+            async with supervised(container.duties):
+                yield door, container
+        finally:
+            telemetry.drain()
+            # Blocks for its budget at most, when nothing else is left to do.
+            if not tracing.shutdown(settings.drain_telemetry_seconds):
+                _log.warning("telemetry.unflushed", seconds=settings.drain_telemetry_seconds)
+
+
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    ready: Callable[[Container], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until a signal, drain, and return. `ready` is called when the port is about to answer.
+
+    Raises `Invalid` where serving would break a promise.
+    """
+    logs = set_up_logs(environment=settings.environment, level=settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, listener, logs, ready))
+    finally:
+        logs.close()
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    logs: Logs,
+    ready: Callable[[Container], Awaitable[None]] | None,
+) -> None:
+    drain = Drain()
+    async with serving(settings, logs, drain) as (app, container):
+        server = DrainingServer(app, settings)
+        drain.announced = lambda: server.draining
+        try:
+            await container.sources.refresh()
+        except OpsConnectError as error:
+            _log.warning("sources.not_refreshed", reason=str(error))
+        if settings.redis_url is None:
+            _log.warning("start.no_redis", hint="duplicates are shielded within this process only; Postgres decides")
+        if ready is not None:
+            await ready(container)
+        # What lives now lives on: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        _log.info("start.serving", host=settings.host, port=listener.getsockname()[1], version=VERSION)
+        await server.serve(sockets=[listener])
+        _log.info("stop.drained")
