@@ -1,0 +1,1 @@
+"""Composition and process: the only room where names meet technologies."""
