@@ -1,70 +1,91 @@
 """Real servers for every test: one Postgres and one Redis-compatible server a run, a database of its own a test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from app.infra.embedded import EmbeddedServers, start
+from app.infra.embedded import PostgresServer, RedisServer, claim, find_redis
 from app.infra.migrations import migrate
 
+TEMPLATE = "opsconnect"
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
-    """A Postgres and a Redis-compatible server of this run's own; do not kill these."""
-    with start(tmp_path_factory.mktemp("servers")) as running:
-        yield running
+@dataclass
+class Servers:
+    """A Postgres and a Redis-compatible server, direct children of this process."""
+
+    postgres: PostgresServer
+    redis: RedisServer
+    folder: Path
+
+    def create_database(self) -> str:
+        """Copy the migrated template; give the URL. Some 30 ms."""
+        name = f"test_{next(_numbers)}"
+        statement = f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER opsconnect STRATEGY WAL_LOG"
+        asyncio.run(self._as_superuser(statement))
+        return self.postgres.url(name)
+
+    async def drop_database(self, url: str) -> None:
+        """Take it away, whoever is still on it."""
+        await self._as_superuser(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    async def _as_superuser(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.postgres.superuser_url("postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def run_servers(folder: Path) -> Iterator[Servers]:
+    """Start both servers on a folder, with a migrated database; stop them afterwards."""
+    program, missing = find_redis()
+    assert program, missing
+    with claim(folder) as data:
+        postgres, redis = PostgresServer(data), RedisServer(data, program)
+        try:
+            postgres.start()
+            redis.start()
+            migrate(postgres.url(TEMPLATE))
+            yield Servers(postgres, redis, folder)
+        finally:
+            redis.stop()
+            postgres.stop()
 
 
 @pytest.fixture(scope="session")
-def template(servers: EmbeddedServers) -> str:
-    """A migrated database to copy from."""
-    migrate(servers.database_url)
-    return servers.database_url
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of this run, for everybody; who kills servers takes `own_servers`."""
+    yield from run_servers(tmp_path_factory.mktemp("servers") / "data")
 
 
 @pytest.fixture
-async def database_url(servers: EmbeddedServers, template: str) -> AsyncIterator[str]:
-    """A migrated, empty database of the test's own (a copy of the template takes some 30 ms)."""
-    name = f"test_{next(_numbers)}"
-    admin = await asyncpg.connect(_database(template, "postgres"))
-    source = template.rpartition("/")[2]
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY WAL_LOG")
-        yield _database(template, name)
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
+def own_servers(tmp_path: Path) -> Iterator[Servers]:
+    """Servers of the test's own, to kill, freeze and flush."""
+    yield from run_servers(tmp_path / "data")
 
 
 @pytest.fixture
-def redis_url(servers: EmbeddedServers) -> str:
-    """The shared Redis-compatible server; keys are random enough not to meet."""
-    assert servers.redis_url is not None, servers.redis_missing
-    return servers.redis_url
+def database_url(servers: Servers) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    url = servers.create_database()
+    yield url
+    asyncio.run(servers.drop_database(url))
 
 
-def _database(url: str, name: str) -> str:
-    return url.rpartition("/")[0] + "/" + name
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """The shared Redis-compatible server; delivery keys of different tests do not meet in practice."""
+    return servers.redis.url()
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the repository."""
     return Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-async def no_task_is_left_behind() -> AsyncIterator[None]:
-    """A test that leaves tasks running would disturb the next one, and hides a leak."""
-    before = asyncio.all_tasks()
-    yield
-    deadline = asyncio.get_running_loop().time() + 3
-    while (left := asyncio.all_tasks() - before) and asyncio.get_running_loop().time() < deadline:
-        await asyncio.wait(left, timeout=0.1)
-    assert not left

@@ -39,9 +39,7 @@ except KeyboardInterrupt:
 class Owner:
     """Another process that starts the servers on a folder and keeps them until its standard input ends."""
 
-    def __init__(
-        self, data_dir: Path, popen: Mapping[str, Any] | None = None, prefix: list[str] | None = None
-    ):
+    def __init__(self, data_dir: Path, popen: Mapping[str, Any] | None = None, prefix: list[str] | None = None):
         self.process = subprocess.Popen(
             [*(prefix or []), sys.executable, "-c", _OWNER, str(data_dir)],
             stdin=subprocess.PIPE,

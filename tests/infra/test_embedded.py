@@ -116,9 +116,7 @@ def test_another_command_finds_the_servers_while_their_owner_lives(tmp_path: Pat
 def test_a_second_owner_of_the_folder_is_told_who_has_it(tmp_path: Path) -> None:
     with owner(tmp_path / "data") as other:
         other.servers()
-        with pytest.raises(
-            EmbeddedError, match=rf"in use by another OpsConnect \(process {other.process.pid}\)"
-        ):
+        with pytest.raises(EmbeddedError, match=rf"in use by another OpsConnect \(process {other.process.pid}\)"):
             start(tmp_path / "data").__enter__()
         assert running(tmp_path / "data")
 
@@ -132,9 +130,7 @@ def test_a_taken_port_is_exchanged_for_another(tmp_path: Path) -> None:
         assert second.redis_url == first.redis_url
 
 
-def test_without_a_redis_program_there_is_a_reason_instead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_redis_program_there_is_a_reason_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.infra.embedded.servers.find_redis", lambda: (None, "nowhere to be found"))
     with start(tmp_path / "data") as servers:
         assert servers.redis_url is None
@@ -143,9 +139,7 @@ def test_without_a_redis_program_there_is_a_reason_instead(
         assert running(tmp_path / "data") == servers
 
 
-def test_redis_is_looked_for_in_the_wheel_then_on_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_redis_is_looked_for_in_the_wheel_then_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, reason = find_redis()
     assert program
     assert reason is None

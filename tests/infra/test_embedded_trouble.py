@@ -110,9 +110,7 @@ def test_a_folder_that_may_not_be_written_is_named_in_one_line() -> None:
     with ordinary_user() as (place, how):
         place.chmod(0o500)
         with owner(place / "data", **how) as other:
-            assert (
-                f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
-            )
+            assert f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
             assert other.end() == 1
         place.chmod(0o700)
 
@@ -164,9 +162,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     )
     for program in programs.iterdir():
         program.chmod(0o755)
-    assert 'could not write to file "base/1": No space left' in refusal(
-        tmp_path / "data", postgres_bin=programs
-    )
+    assert 'could not write to file "base/1": No space left' in refusal(tmp_path / "data", postgres_bin=programs)
     assert not list((tmp_path / "data").glob("postgres*"))
 
 

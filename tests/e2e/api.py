@@ -1,0 +1,137 @@
+"""The real `opsconnect serve`, as a process of its own, and what it says and answers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ADMIN_KEY = "an-admin-key-of-the-tests"
+ROOT = Path(__file__).parent.parent.parent
+READY_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "the condition") -> Any:
+    """Wait until something holds; give what it gave."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if result := condition():
+            return result
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class Api:
+    """One serving process."""
+
+    database_url: str
+    redis_url: str | None
+    log: Path
+    port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process, and commands beside it, find in their environment."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OPSCONNECT_", "OTEL_"))}
+        own = {
+            "OPSCONNECT_DATABASE_URL": self.database_url,
+            "OPSCONNECT_ADMIN_KEY": ADMIN_KEY,
+            "OPSCONNECT_DRAIN_ANNOUNCE_SECONDS": "0",
+            "OTEL_SDK_DISABLED": "true",
+            "PYTHONPATH": str(ROOT),
+        }
+        if self.redis_url:
+            own["OPSCONNECT_REDIS_URL"] = self.redis_url
+        return {**clean, **own, **self.more}
+
+    def start(self, *, wait: bool = True) -> "Api":
+        """Start it, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve", "--port", str(self.port)],
+                env=self.environment,
+                cwd=self.log.parent,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if wait:
+            until(self._is_ready, READY_SECONDS, f"readiness ({self.log.read_text()[-2000:]})")
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        try:
+            return httpx.get(f"{self.url}/api/v1/health/ready", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, and give the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """Ask the operator API."""
+        return httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=10, **more)
+
+    def post(self, path: str, content: bytes | str = b"{}", **headers: str) -> httpx.Response:
+        """Send a webhook; underscores in header names become dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(f"{self.url}{path}", content=content, headers=named, timeout=10)
+
+    def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run another command beside it."""
+        command = [sys.executable, "-m", "app", *arguments]
+        return subprocess.run(
+            command, env=self.environment, cwd=self.log.parent, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def apply(self, *sources: dict[str, Any]) -> None:
+        """Apply sources by the command line, as an operator does."""
+        document = self.log.parent / "sources.json"
+        document.write_text(json.dumps({"sources": list(sources)}))
+        done = self.cli("apply", "-f", str(document))
+        assert done.returncode == 0, done.stderr
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """What it logged under a name."""
+        records = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [record for record in records if record.get("event") == event]
+
+
+@contextmanager
+def serving(database_url: str, redis_url: str | None, folder: Path, **more: str) -> Iterator[Api]:
+    """Run an API for a while."""
+    api = Api(database_url, redis_url, folder / "api.log", more=more)
+    try:
+        yield api.start()
+    finally:
+        if api.process is not None and api.process.poll() is None:
+            api.process.kill()
+            api.process.wait(10)
