@@ -14,7 +14,18 @@ from typing import Any
 
 import pytest
 
-from app.infra.embedded import EmbeddedError, binaries, identity, process, running, start
+from app.infra.embedded import (
+    EmbeddedError,
+    PostgresServer,
+    RedisServer,
+    binaries,
+    claim,
+    find_redis,
+    identity,
+    process,
+    running,
+    start,
+)
 from tests.infra.embedded_owner import IS_ROOT, all_gone, ask, ordinary_user, owner, wait_until
 
 only_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
@@ -48,6 +59,21 @@ async def test_servers_end_with_a_killed_owner_and_the_next_start_recovers(tmp_p
         assert all_gone(before.postgres_pid, before.redis_pid)
         assert (after.database_url, after.redis_url) == (before.database_url, before.redis_url)
         assert await ask(after.database_url, "SELECT answer FROM kept") == 42
+
+
+async def test_a_server_that_outlived_its_owner_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    """As after `kill -9` on macOS, where no kernel ends it."""
+    program, _ = find_redis()
+    assert program
+    with claim(tmp_path / "data") as folder:
+        postgres, redis = PostgresServer(folder), RedisServer(folder, program)
+        postgres.start()
+        redis.start()
+    with start(tmp_path / "data") as after:
+        assert not process.is_alive(postgres.pid)
+        assert not process.is_alive(redis.pid)
+        assert (after.database_url, after.redis_url) == (postgres.url(), redis.url())
+        assert await ask(after.database_url, "SELECT 1") == 1
 
 
 def test_servers_of_a_killed_owner_end_without_any_next_start(tmp_path: Path) -> None:
@@ -110,7 +136,9 @@ def test_a_folder_that_may_not_be_written_is_named_in_one_line() -> None:
     with ordinary_user() as (place, how):
         place.chmod(0o500)
         with owner(place / "data", **how) as other:
-            assert f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
+            assert (
+                f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
+            )
             assert other.end() == 1
         place.chmod(0o700)
 
@@ -156,27 +184,29 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (programs / "postgres").write_text('#!/bin/sh\necho "postgres (PostgreSQL) 18.4"\n')
     (programs / "initdb").write_text(
         "#!/bin/sh\n"
-        'echo "initdb: error: could not write to file \\"base/1\\": No space left on device"\n'
+        'echo "FATAL:  could not extend file: wrote only 4096 of 8192 bytes"\n'
+        'echo "HINT:  Check free disk space."\n'
+        'echo "PANIC:  cannot abort transaction 1, it was already committed"\n'
         'echo "initdb: removing contents of data directory"\n'
         "exit 1\n"
     )
     for program in programs.iterdir():
         program.chmod(0o755)
-    assert 'could not write to file "base/1": No space left' in refusal(tmp_path / "data", postgres_bin=programs)
+    assert "8192 bytes (Check free disk space.)" in refusal(tmp_path / "data", postgres_bin=programs)
     assert not list((tmp_path / "data").glob("postgres*"))
 
 
 def test_data_keep_to_the_postgres_version_that_made_them(tmp_path: Path) -> None:
     """Where that version is at hand it is used; another one is refused in one line."""
-    folders = list(binaries._postgres_folders())
-    newest, oldest = folders[0], folders[-1]
-    with start(tmp_path / "data", postgres_bin=oldest):
-        version = (tmp_path / "data" / "postgres" / "PG_VERSION").read_text().strip()
+    majors = {folder: binaries._major(folder / "postgres") for folder in binaries._postgres_folders()}
+    newest = next(iter(majors))
+    older = next(each for each in majors if binaries.OLDEST_POSTGRES <= majors[each] != majors[newest])
+    with start(tmp_path / "data", postgres_bin=older):
+        pass
     with start(tmp_path / "data") as servers:
-        assert str(oldest) in process.command_of(servers.postgres_pid)
-    assert newest != oldest
+        assert str(older) in process.command_of(servers.postgres_pid)
     line = refusal(tmp_path / "data", postgres_bin=newest)
-    assert f"was made by Postgres {version}, found " in line
+    assert f"was made by Postgres {majors[older]}, found " in line
 
 
 @only_root

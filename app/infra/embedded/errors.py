@@ -2,8 +2,11 @@
 
 import re
 
-_SERIOUS = re.compile(r"\b(?:PANIC|FATAL|ERROR|error): +(.*)")
-_STAMP = re.compile(r"^(?:initdb: |\d+:[A-Z] )?(?:\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] |.{0,30}[*#.-] )?")
+# A complaint of Postgres or initdb, and the hint that may follow it.
+_COMPLAINT = re.compile(r"\b(?:PANIC|FATAL|ERROR|error): +(.*)(?:\n.*HINT: +(.*))?")
+_DISK_FULL = re.compile("No space left on device|Check free disk space")
+# How Redis begins a line: process number and role, date and time, weight.
+_STAMP = re.compile(r"^\d+:\w \d\d \w+ \d{4} [\d:.]+ [*#.-] ")
 
 
 class EmbeddedError(Exception):
@@ -11,14 +14,17 @@ class EmbeddedError(Exception):
 
 
 def last_words(output: str) -> str:
-    """The line of a server's output that says most about its end: the last serious one, else the last one.
+    """What a server's output says about its end: the last complaint with its hint, else the last line.
 
-    Time stamps and process numbers are left out. Without any output it says so.
+    On a full disk it is the first complaint about that: Postgres stumbles on, and ends with one that says
+    nothing of the disk. Time stamps and process numbers are left out. Without any output it says so.
     """
+    complaints = [f"{text} ({hint})" if hint else text for text, hint in _COMPLAINT.findall(output)]
+    if full := [complaint for complaint in complaints if _DISK_FULL.search(complaint)]:
+        return full[0]
+    if complaints:
+        return complaints[-1]
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for line in reversed(lines):
-        if serious := _SERIOUS.search(line):
-            return serious.group(1)
     return _STAMP.sub("", lines[-1]) if lines else "it said nothing"
 
 
