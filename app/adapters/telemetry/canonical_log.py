@@ -1,0 +1,95 @@
+"""One line a webhook request, with everything an operator asks first; all lines of a turn are written at once."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import orjson
+
+from app.adapters.telemetry import catalog
+from app.adapters.telemetry.trace_context import clean
+from app.core.ports.telemetry import Delivery
+
+Level = Literal["debug", "info", "warning", "error"]
+Line = dict[str, str | int | float]
+
+_RANK: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def json_line(line: Mapping[str, object]) -> bytes:
+    """Render a line for machines, without its newline."""
+    try:
+        return orjson.dumps(line)
+    except (TypeError, ValueError):  # a lone surrogate, or an integer beyond 64 bits
+        return json.dumps(line, default=str).encode()
+
+
+class CanonicalLog:
+    """Makes lines of records. `write` gets whole lines and must neither wait nor raise."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        *,
+        render: Callable[[Mapping[str, object]], bytes] = json_line,
+        level: Level = "info",
+    ) -> None:
+        self._write = write
+        self._render = render
+        self._least = _RANK[level]
+        self._second = -1
+        self._second_text = ""
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Write what `line` gave, in one go."""
+        if lines:
+            self._write(b"\n".join(lines) + b"\n")
+
+    def line(self, delivery: Delivery) -> bytes | None:
+        """Make the line of a request, without its newline; None where its level is not logged."""
+        level = _level(delivery.status)
+        if _RANK[level] < self._least:
+            return None
+        flush = delivery.flush
+        line: Line = {
+            "timestamp": self._time(delivery.ended_ns or delivery.started_ns),
+            "level": level,
+            "event": catalog.WEBHOOK_ANSWERED.name,
+            "source": delivery.source,
+            "event_id": delivery.event_id,
+            "outcome": delivery.outcome,
+            "status": delivery.status,
+            "bytes": delivery.size,
+        }
+        if delivery.verify_started_ns:
+            line["verify_ms"] = _ms(delivery.verify_started_ns, delivery.verify_ended_ns)
+        if flush is not None:
+            if flush.lock_started_ns:
+                line["lock_ms"] = _ms(flush.lock_started_ns, flush.lock_ended_ns)
+            if flush.append_started_ns:
+                line["append_ms"] = _ms(flush.append_started_ns, flush.append_ended_ns)
+        line["total_ms"] = _ms(delivery.started_ns, delivery.ended_ns)
+        line["trace_id"] = delivery.trace.trace_id
+        line["client"] = delivery.client
+        if delivery.detail:
+            line["detail"] = clean(delivery.detail, 500)
+        return self._render(line)
+
+    def _time(self, ns: int) -> str:
+        """RFC 3339 in UTC with microseconds; the text of a second is kept, since the next line needs it too."""
+        second, rest = divmod(ns, 1_000_000_000)
+        if second != self._second:
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._second_text}.{rest // 1000:06d}Z"
+
+
+def _level(status: int) -> Level:
+    if status >= 500:
+        return "error"
+    return "info" if 100 <= status < 400 else "warning"
+
+
+def _ms(started_ns: int, ended_ns: int) -> float:
+    return max(ended_ns - started_ns, 0) // 1000 / 1000

@@ -1,0 +1,170 @@
+"""The telemetry catalogue: every span, attribute, metric and log event of the intake path, and what it means.
+
+The code takes its names from here, and the documentation is held against it. Names are a promise: dashboards and alarms
+are built on them. Nothing listed carries a body, a secret, a query string or an address of a person.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SERVICE = "opsconnect"
+WEBHOOK_ROUTE = "/api/v1/webhooks/{source}"
+LEAD_ROUTE = "/api/v1/webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEntry:
+    """One kind of span: its name (`{…}` stands for a value), its kind and what its times mean."""
+
+    name: str
+    kind: Literal["SERVER", "CLIENT", "INTERNAL"]
+    meaning: str
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family as `/metrics` shows it."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One kind of log line, beside `timestamp`, `level` and `event`, which all of them have."""
+
+    name: str
+    level: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+ATTRIBUTES = {
+    "http.request.method": "the method, or `_OTHER`",
+    "url.path": "the path without its query, at most 256 characters",
+    "url.scheme": "http or https, as this service is reached",
+    "http.route": "the route's template",
+    "http.response.status_code": "the answer's status",
+    "http.request.body.size": "bytes of the body",
+    "client.address": "the address that sent the request",
+    "error.type": "only where the answer is 5xx or was never given: the outcome, or the status",
+    "opsconnect.source": "the source's name",
+    "opsconnect.provider": "the source's provider",
+    "opsconnect.outcome": "`accepted`, `duplicate`, or the code of the refusal",
+    "opsconnect.event_id": "the event that was kept, or that this delivery repeats",
+    "opsconnect.queue_ms": "from the end of the verification until the batch that took the delivery began",
+    "opsconnect.lock.held": "keys of the batch that this process got the lock of",
+    "opsconnect.lock.busy": "keys of the batch that another process had in hand",
+    "opsconnect.lock.marked": "keys of the batch that were known as committed",
+    "opsconnect.lock.unshielded": "keys of the batch that went on without a lock",
+    "opsconnect.batch.size": "events in the statement",
+    "opsconnect.commit_ms": "from sending the statement until its commit was confirmed",
+    "db.system.name": "`postgresql`",
+    "db.operation.name": "`INSERT`",
+    "db.collection.name": "`events`",
+    "db.operation.batch.size": "events in the statement, where there are two or more",
+}
+
+SERVER = SpanEntry(
+    "{METHOD} {route}",
+    "SERVER",
+    "one webhook request, from its first byte until its answer was ready; a root of its own with a link to the sender's"
+    " span, or that span's child (OPSCONNECT_TRACE_INCOMING)",
+    ("http.request.method", "url.path", "url.scheme", "http.route", "http.response.status_code",
+     "http.request.body.size", "client.address", "error.type", "opsconnect.source", "opsconnect.provider",
+     "opsconnect.outcome", "opsconnect.event_id", "opsconnect.queue_ms"),
+)  # fmt: skip
+VERIFY = SpanEntry("verify", "INTERNAL", "the signature's check over the raw bytes")
+LOCK = SpanEntry(
+    "idempotency lock", "INTERNAL", "the one round trip in which the batch asked for the locks of all its keys",
+    ("opsconnect.lock.held", "opsconnect.lock.busy", "opsconnect.lock.marked", "opsconnect.lock.unshielded"),
+)  # fmt: skip
+APPEND = SpanEntry(
+    "append", "INTERNAL", "the batch's statement and its commit, with a link to the batch's own span",
+    ("opsconnect.batch.size",),
+)  # fmt: skip
+BATCH = SpanEntry(
+    "INSERT events", "CLIENT",
+    "one statement and its commit, once a batch: the root of a trace of its own, recorded when a request in it is",
+    ("db.system.name", "db.operation.name", "db.collection.name", "db.operation.batch.size", "opsconnect.batch.size",
+     "opsconnect.commit_ms"),
+)  # fmt: skip
+SPANS = (SERVER, VERIFY, LOCK, APPEND, BATCH)
+
+REQUESTS = Metric(
+    "opsconnect_requests_total", "counter", "Webhook requests answered; source is `unknown` where there is none",
+    ("source", "outcome"),
+)  # fmt: skip
+ACK_SECONDS = Metric(
+    "opsconnect_ack_seconds", "histogram",
+    "From the request's first byte until its answer was ready; class: accepted, duplicate, refused (4xx), failed (5xx)",
+    ("class",), (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0),
+)  # fmt: skip
+REQUEST_BYTES = Metric(
+    "opsconnect_request_bytes", "histogram", "Bytes of webhook bodies", (),
+    (256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 26214400.0),
+)  # fmt: skip
+FLUSH_ROWS = Metric(
+    "opsconnect_flush_rows", "histogram", "Events in one statement and commit", (),
+    (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+)  # fmt: skip
+FLUSH_COMMIT_SECONDS = Metric(
+    "opsconnect_flush_commit_seconds", "histogram", "From sending a statement until its commit was confirmed", (),
+    (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0),
+)  # fmt: skip
+LOCKS = Metric(
+    "opsconnect_locks_total", "counter", "Delivery keys asked of the idempotency lock: held, busy, marked, unshielded",
+    ("outcome",),
+)  # fmt: skip
+POOL_CONNECTIONS = Metric(
+    "opsconnect_pool_connections", "gauge", "Database connections; state: in_use, idle", ("pool", "state")
+)
+LOCK_BREAKER_OPEN = Metric("opsconnect_lock_breaker_open", "gauge", "1 while Redis is left alone after failures")
+SPANS_DROPPED = Metric(
+    "opsconnect_spans_dropped_total", "counter",
+    "Spans that reached no collector; reason: queue (it was full; a request counts once), export (it was refused)",
+    ("reason",),
+)  # fmt: skip
+RECORDS_DROPPED = Metric(
+    "opsconnect_records_dropped_total", "counter", "Requests that left no span, metric or line, as too many waited"
+)
+LINES_DROPPED = Metric(
+    "opsconnect_log_lines_dropped_total", "counter", "Log lines that could not be written, as nobody read them"
+)
+BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
+METRICS = (
+    REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, LOCK_BREAKER_OPEN,
+    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, BUILD_INFO,
+)  # fmt: skip
+
+WEBHOOK_ANSWERED = LogEvent(
+    "webhook.answered", "info, warning (4xx or never answered), error (5xx)",
+    "one webhook request; times in milliseconds and only where they were spent, detail only with a refusal",
+    ("source", "event_id", "outcome", "status", "bytes", "verify_ms", "lock_ms", "append_ms", "total_ms", "trace_id",
+     "client", "detail"),
+)  # fmt: skip
+TELEMETRY_FAILED = LogEvent(
+    "telemetry.failed", "warning", "a fault of ours while recording, at most once a minute; the answers went out",
+    ("part", "error", "where"),
+)  # fmt: skip
+EXPORT_FAILED = LogEvent(
+    "telemetry.export_failed", "warning",
+    "spans do not reach the collector; at most once a minute, and once an hour where no endpoint was configured",
+    ("endpoint", "reason", "spans_lost", "hint"),
+)  # fmt: skip
+EXPORT_RECOVERED = LogEvent("telemetry.export_recovered", "info", "spans reach the collector again", ("endpoint",))
+SETTING_IGNORED = LogEvent(
+    "telemetry.setting_ignored", "warning", "an OTEL_* variable asks for what is not there", ("variable", "hint")
+)
+REQUEST_ANSWERED = LogEvent(
+    "request.answered", "info, warning (4xx), error (5xx); debug for health and metrics that answer well",
+    "one request of the API, the console or a probe", ("method", "path", "status", "ms", "trace_id"),
+)  # fmt: skip
+LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
+LOG_EVENTS = (
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, LOG_DROPPED, TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
+)  # fmt: skip

@@ -1,0 +1,157 @@
+"""The OpenTelemetry SDK as it is set up here: configured by `OTEL_*`, never global, never in the way of the exit."""
+
+import os
+import threading
+import uuid
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import FastAPI
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Span
+
+from app.adapters.telemetry import catalog
+from app.adapters.telemetry.exporting import CountingProcessor, WatchedExporter
+from app.adapters.telemetry.recorder import Incoming, NoSpans, Recorder
+from app.adapters.telemetry.sdk_recorder import SdkRecorder
+
+MOST_WAITING_SPANS = 8192  # the SDK's 2,048 last half a second under load, less than one slow export
+MOST_SPANS_IN_BATCH = 512
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_NOT_TRACED = "/api/v1/health,/metrics$"
+
+
+class Tracing:
+    """What was set up: the recorder for intake, and the provider for others (None where spans are off)."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        provider: TracerProvider | None = None,
+        processor: CountingProcessor | None = None,
+        exporter: WatchedExporter | None = None,
+    ) -> None:
+        self.recorder = recorder
+        self.provider = provider
+        self._processor = processor
+        self._exporter = exporter
+
+    def dropped(self) -> Mapping[str, int]:
+        """How many spans reached no collector, by reason; see the catalogue."""
+        if self._processor is None or self._exporter is None:
+            return {}
+        return {"queue": self._processor.turned_away, "export": self._exporter.lost}
+
+    def shutdown(self, seconds: float) -> bool:
+        """Export what waits, for at most so many seconds; blocks. False where time ran out first.
+
+        The SDK's own shutdown joins its thread for 30 s and cannot interrupt a request to a collector that says
+        nothing; so it runs on a thread that nobody waits for at exit.
+        """
+        if self.provider is None or self._exporter is None:
+            return True
+        closer = threading.Thread(target=self.provider.shutdown, name="telemetry-exit", daemon=True)
+        closer.start()
+        closer.join(seconds)
+        in_time = not closer.is_alive()
+        if not in_time:
+            self._exporter.shutdown()  # wakes a retry from its pause; what is still queued fails at once
+        self._exporter.quiet()
+        return in_time
+
+
+def open_tracing(*, version: str, incoming: Incoming = "link", scheme: str = "http") -> Tracing:
+    """Set spans up as the `OTEL_*` variables say. Without any, they go to the SDK's default endpoint.
+
+    Nothing connects here: the exporter's thread does, with the first batch. `scheme` is how clients reach this service.
+    """
+    if _variable("OTEL_SDK_DISABLED") == "true" or _variable("OTEL_TRACES_EXPORTER") == "none":
+        return Tracing(NoSpans(incoming))
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # slow to import
+
+    _warn_of_settings()
+    chosen = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    exporter = WatchedExporter(
+        OTLPSpanExporter(),
+        endpoint=_host(chosen or "http://localhost:4318"),
+        hint="is the collector up? OTEL_SDK_DISABLED=true switches spans off"
+        if chosen
+        else "no collector was configured: set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_SDK_DISABLED=true for no spans",
+        every_seconds=60.0 if chosen else 3600.0,
+    )
+    most_waiting = _count("OTEL_BSP_MAX_QUEUE_SIZE", MOST_WAITING_SPANS)
+    most_in_batch = min(_count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", MOST_SPANS_IN_BATCH), most_waiting)
+    processor = CountingProcessor(exporter, most_waiting=most_waiting, most_in_batch=most_in_batch)
+    both = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
+    both.add_span_processor(processor)
+    resource = _resource(version)
+    # An exit handler of the SDK's would wait for the collector, without a limit of ours.
+    provider = TracerProvider(resource=resource, active_span_processor=both, shutdown_on_exit=False)
+    batches = TracerProvider(
+        sampler=ALWAYS_ON, resource=resource, active_span_processor=both, shutdown_on_exit=False
+    )  # fmt: skip
+    recorder = SdkRecorder(provider, batches, processor, incoming=incoming, scheme=scheme)
+    return Tracing(recorder, provider, processor, exporter)
+
+
+def instrument(app: FastAPI, tracing: Tracing) -> None:
+    """Trace the requests that FastAPI serves, in stable names, and note their trace id for log lines.
+
+    Call it before the app serves. OTEL_PYTHON_FASTAPI_EXCLUDED_URLS says what is left out, else health and metrics are.
+    """
+    if tracing.provider is None:
+        return
+    # Read once in a process, at the first instrumentation.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # reads variables when imported
+
+    FastAPIInstrumentor.instrument_app(
+        app,
+        tracer_provider=tracing.provider,
+        meter_provider=NoOpMeterProvider(),  # we have metrics of our own
+        exclude_spans=["send", "receive"],
+        excluded_urls=None if os.environ.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS") else _NOT_TRACED,
+        server_request_hook=_request_seen,
+    )
+
+
+def _request_seen(span: Span, scope: MutableMapping[str, Any]) -> None:
+    structlog.contextvars.bind_contextvars(trace_id=f"{span.get_span_context().trace_id:032x}")
+    if scope.get("query_string") and span.is_recording():
+        span.set_attribute("url.query", "REDACTED")  # it may hold an address of a person, or a key
+
+
+def _resource(version: str) -> Resource:
+    ours = Resource.create(
+        {"service.name": catalog.SERVICE, "service.version": version, "service.instance.id": str(uuid.uuid4())}
+    )
+    return ours.merge(OTELResourceDetector().detect())  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the word
+
+
+def _warn_of_settings() -> None:
+    log = structlog.get_logger()
+    if _variable("OTEL_TRACES_EXPORTER") not in {"", "otlp"}:
+        log.warning(catalog.SETTING_IGNORED.name, variable="OTEL_TRACES_EXPORTER", hint="it knows otlp and none")
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if _variable(name) not in {"", "http/protobuf"}:
+            log.warning(catalog.SETTING_IGNORED.name, variable=name, hint="spans go by http/protobuf, to port 4318")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip().lower()
+
+
+def _count(name: str, default: int) -> int:
+    text = _variable(name)
+    return int(text) if text.isdecimal() and int(text) > 0 else default
+
+
+def _host(endpoint: str) -> str:
+    """Name a collector without the user, password or key that its address may hold."""
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
