@@ -19,10 +19,11 @@ from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, faults_of
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
-from app.adapters.redis.idempotency_lock import RedisIdempotencyLock, RedisProbe
+from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
+from app.adapters.secrets.environment import EnvironmentSecrets
+from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
-from app.core.domain.breaker import CircuitBreaker
 from app.core.domain.errors import Fault, Invalid, Unavailable
 from app.core.policies.breaker import BreakingLock
 from app.core.policies.cached_secrets import CachedSecrets
@@ -54,7 +55,7 @@ class Container:
     engine: AsyncEngine
     shield: Shielded
     sources: CachedSources
-    breaker: CircuitBreaker | None
+    breaker: BreakingLock | None
     """None: no Redis is configured."""
     duties: tuple[Duty, ...]
 
@@ -100,7 +101,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        references = ReferencedSecrets()
+        references = ReferencedSecrets({"env": EnvironmentSecrets(), "file": FileSecrets()})
         secrets = CachedSecrets(references)
         store = GroupCommit(
             shield,
@@ -136,9 +137,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
 
 
-def _lock(
-    settings: Settings, stack: AsyncExitStack
-) -> tuple[IdempotencyLock, CircuitBreaker | None, tuple[Probe, ...]]:
+def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, BreakingLock | None, tuple[Probe, ...]]:
     if settings.redis_url is None:
         return MemoryIdempotencyLock(), None, ()
     redis = RedisIdempotencyLock(
@@ -149,8 +148,8 @@ def _lock(
         marker_seconds=settings.marker_seconds,
     )
     stack.push_async_callback(redis.close)
-    breaker = CircuitBreaker(errors=settings.redis_breaker_errors, seconds=settings.redis_breaker_seconds)
-    return BreakingLock(redis, breaker), breaker, (RedisProbe(redis),)
+    breaking = BreakingLock(redis, errors=settings.redis_breaker_errors, open_seconds=settings.redis_breaker_seconds)
+    return breaking, breaking, (redis.probe,)
 
 
 def _failed(event: str) -> Callable[[Exception], None]:

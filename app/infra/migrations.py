@@ -1,12 +1,17 @@
 """Bringing a database to a revision, and telling which revisions this code knows."""
 
+import asyncio
 from pathlib import Path
 
 import alembic.command
 import alembic.config
+import asyncpg
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
+from app.core.domain.errors import Fault, Invalid, Unavailable
 from app.infra.database_url import for_sqlalchemy
 
 
@@ -18,9 +23,39 @@ def _config(url: str) -> alembic.config.Config:
     return config
 
 
-def migrate(url: str, revision: str = "head") -> None:
-    """Upgrade the database to a revision; several at once wait for each other. Call it outside any event loop."""
-    alembic.command.upgrade(_config(url), revision)
+def migrate(url: str, revision: str = "head") -> tuple[str | None, str | None]:
+    """Upgrade the database to a revision; several at once wait for each other. Call it outside any event loop.
+
+    Gives the revisions before and after. Raises `Unavailable` when the database cannot be reached or refuses, and
+    `Invalid` when there is no such revision.
+    """
+    before = _asked(url)
+    try:
+        alembic.command.upgrade(_config(url), revision)
+    except CommandError as error:
+        raise Invalid([Fault("--to", str(error).partition("\n")[0])]) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise Unavailable(f"Postgres: {str(error).partition(chr(10))[0]}") from error
+    return before, _asked(url)
+
+
+def _asked(url: str) -> str | None:
+    """Ask the database for its revision."""
+
+    async def ask() -> str | None:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+                return None
+            found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+            return found
+        finally:
+            await connection.close()
+
+    try:
+        return asyncio.run(ask())
+    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        raise Unavailable(f"no connection to Postgres: {error or 'no answer in time'}") from error
 
 
 def newest() -> str:

@@ -19,6 +19,7 @@ from app.adapters.web.api import make_api
 from app.adapters.web.guard import AdminKeyGuard
 from app.adapters.web.request_log import RequestLog
 from app.adapters.web.webhooks import App, WebhookDoor
+from app.core.domain.breaker import BreakerState
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
 from app.infra.container import VERSION, Container, build
 from app.infra.logs import Logs, set_up_logs
@@ -58,7 +59,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator
             version=VERSION,
             readings=Readings(
                 pools={"intake": lambda: container.connections.usage},
-                breaker_open=(lambda: breaker.is_open) if breaker else None,
+                breaker_open=(lambda: breaker.state is BreakerState.OPEN) if breaker else None,
                 lock_outcomes=lambda: container.shield.lock_outcomes,
                 spans_dropped=tracing.dropped,
                 lines_dropped=lambda: logs.stream.dropped,

@@ -20,17 +20,16 @@ KITS = [
 
 
 @pytest.fixture(params=KITS)
-async def kit(request: pytest.FixtureRequest) -> AsyncIterator[Kit]:
+async def kit(request: pytest.FixtureRequest, database_url: str, redis_url: str) -> AsyncIterator[Kit]:
     """Each store, bare and under each policy."""
     name: str = request.param
     async with AsyncExitStack() as stack:
         shared = MemoryIdempotencyLock.Shared() if "shielded" in name and "redis" not in name else None
-        redis_url = request.getfixturevalue("redis_url") if "redis" in name else None
 
         def wrap(inner: EventStore) -> EventStore:
             if shared is not None:
                 inner = Shielded(inner, MemoryIdempotencyLock(shared))
-            if redis_url is not None:
+            if "redis" in name:
                 lock = RedisIdempotencyLock(redis_url)
                 stack.push_async_callback(lock.close)
                 inner = Shielded(inner, lock)
@@ -39,4 +38,4 @@ async def kit(request: pytest.FixtureRequest) -> AsyncIterator[Kit]:
         if name.endswith("memory"):
             yield memory_kit(wrap)
         else:
-            yield await postgres_kit(request.getfixturevalue("database_url"), stack, wrap)
+            yield await postgres_kit(database_url, stack, wrap)

@@ -136,9 +136,7 @@ def test_a_folder_that_may_not_be_written_is_named_in_one_line() -> None:
     with ordinary_user() as (place, how):
         place.chmod(0o500)
         with owner(place / "data", **how) as other:
-            assert (
-                f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
-            )
+            assert f"cannot use {place / 'data'} as the data folder: permission denied" in other.said()["error"]
             assert other.end() == 1
         place.chmod(0o700)
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.adapters.postgres.connections import Budget
@@ -33,7 +34,7 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.connect() as connection:
             yield connection
-    except (SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, OSError, TimeoutError) as error:
         raise Unavailable(f"Postgres: {_reason(error)}") from error
 
 

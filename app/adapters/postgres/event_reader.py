@@ -5,7 +5,7 @@ from datetime import datetime
 from math import ceil, floor
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.postgres.engine import reading
@@ -70,8 +70,7 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     if query.type is not None:
         conditions.append(events.c.type == query.type)
     if query.state is EventState.RECEIVED:
-        other = exists().where(event_states.c.event_id == events.c.id, event_states.c.state != EventState.RECEIVED)
-        conditions.append(~other)
+        conditions.append(func.coalesce(event_states.c.state, EventState.RECEIVED) == EventState.RECEIVED)
     elif query.state is not None:
         conditions.append(event_states.c.state == query.state)
     # The bounds on the id let Postgres skip whole days; the exact time is compared as well.

@@ -97,6 +97,8 @@ class PostgresEventStore(EventStore):
 
     async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         """Insert; look up who lost; append again who lost to a key that is gone."""
+        if not events:
+            return []
         flush = Flush(size=len(events), append_started_ns=time.time_ns())
         outcomes: dict[EventId, Outcome] = {}
         left = sorted(events, key=lambda event: event.key)

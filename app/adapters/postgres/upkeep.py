@@ -33,7 +33,7 @@ class Upkeep:
         connections: Connections,
         *,
         key_retention_days: int,
-        on_failure: Callable[[str, Exception], None] = lambda _what, _error: None,
+        on_failure: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._connections = connections
         self._key_retention = timedelta(days=key_retention_days)
@@ -48,7 +48,7 @@ class Upkeep:
                 while not stop.is_set() and await self.forget_keys() == KEYS_PER_STATEMENT:
                     pass
             except OpsConnectError as error:
-                self._on_failure("upkeep.failed", error)
+                self._on_failure(error)
                 wait_seconds = AFTER_A_FAILURE_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait_seconds)

@@ -26,6 +26,8 @@ class Readings:
 
     pools: Mapping[str, Callable[[], tuple[int, int]]] = field(default_factory=dict)
     """Connections in use and idle, by the pool's name."""
+    lock_outcomes: Callable[[], Mapping[str, int]] = dict
+    """Keys asked of the lock since the start, by what it answered."""
     breaker_open: Callable[[], bool] | None = None
     spans_dropped: Callable[[], Mapping[str, int]] = dict
     """By reason."""
@@ -42,7 +44,6 @@ class IntakeMetrics:
         self._bytes = self._histogram(catalog.REQUEST_BYTES)
         self._rows = self._histogram(catalog.FLUSH_ROWS)
         self._commit = self._histogram(catalog.FLUSH_COMMIT_SECONDS)
-        self._locks = self._counter(catalog.LOCKS)
         self._records_dropped = self._counter(catalog.RECORDS_DROPPED)
         # labels() costs a lock and a tuple of strings each time; these dicts cost a look.
         self._pairs: dict[tuple[str, str], Counter] = {}
@@ -64,8 +65,6 @@ class IntakeMetrics:
         if flush.append_started_ns:
             self._rows.observe(flush.size)
             self._commit.observe(max(flush.append_ended_ns - flush.append_started_ns, 0) / 1e9)
-        for outcome, keys in (flush.locks or {}).items():
-            self._locks.labels(outcome).inc(keys)
 
     def dropped(self) -> None:
         """Count one record that nothing could be made of."""
@@ -104,7 +103,7 @@ class _AtScrape(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Read everything now."""
-        for read in (self._pools, self._breaker, self._spans, self._lines, self._build):
+        for read in (self._pools, self._locks, self._breaker, self._spans, self._lines, self._build):
             try:
                 family = read()
             except Exception as error:  # noqa: BLE001 - whatever a reading raises, the scrape goes on
@@ -120,6 +119,12 @@ class _AtScrape(Collector):
         for name, usage in self._readings.pools.items():
             for state, connections in zip(("in_use", "idle"), usage(), strict=True):
                 family.add_metric((name, state), connections)
+        return family
+
+    def _locks(self) -> CounterMetricFamily:
+        family = _counter(catalog.LOCKS)
+        for outcome, keys in self._readings.lock_outcomes().items():
+            family.add_metric((outcome,), keys)
         return family
 
     def _breaker(self) -> GaugeMetricFamily | None:

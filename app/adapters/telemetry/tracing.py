@@ -23,7 +23,6 @@ from app.adapters.telemetry.sdk_recorder import SdkRecorder
 MOST_WAITING_SPANS = 8192  # the SDK's 2,048 last half a second under load, less than one slow export
 MOST_SPANS_IN_BATCH = 512
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_NOT_TRACED = "/api/v1/health,/metrics$"
 
 
 class Tracing:
@@ -102,7 +101,7 @@ def open_tracing(*, version: str, incoming: Incoming = "link", scheme: str = "ht
 def instrument(app: FastAPI, tracing: Tracing) -> None:
     """Trace the requests that FastAPI serves, in stable names, and note their trace id for log lines.
 
-    Call it before the app serves. OTEL_PYTHON_FASTAPI_EXCLUDED_URLS says what is left out, else health and metrics are.
+    Call it before the app serves. OTEL_PYTHON_FASTAPI_EXCLUDED_URLS says what is left out; else nothing is.
     """
     if tracing.provider is None:
         return
@@ -115,7 +114,6 @@ def instrument(app: FastAPI, tracing: Tracing) -> None:
         tracer_provider=tracing.provider,
         meter_provider=NoOpMeterProvider(),  # we have metrics of our own
         exclude_spans=["send", "receive"],
-        excluded_urls=None if os.environ.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS") else _NOT_TRACED,
         server_request_hook=_request_seen,
     )
 

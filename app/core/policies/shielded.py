@@ -60,7 +60,7 @@ class Shielded(EventStore):
         inner: EventStore,
         lock: IdempotencyLock,
         *,
-        on_failure: Callable[[str, Exception], None] = lambda _what, _error: None,
+        on_failure: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._inner = inner
         self._lock = lock
@@ -274,7 +274,7 @@ class Shielded(EventStore):
         except OpsConnectError as error:
             for event_id, count in counts.items():
                 self._counts[event_id] = self._counts.get(event_id, 0) + count
-            self._on_failure("duplicates.uncounted", error)
+            self._on_failure(error)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -85,9 +85,7 @@ def _postgres_folders() -> Iterator[Path]:
 
 def _newest_first(folders: Iterator[Path]) -> list[Path]:
     """By the number in the name above `bin`: 18 before 9.6, and a folder without a number last."""
-    return sorted(
-        folders, key=lambda place: [int(n) for n in re.findall(r"\d+", place.parent.name)], reverse=True
-    )
+    return sorted(folders, key=lambda place: [int(n) for n in re.findall(r"\d+", place.parent.name)], reverse=True)
 
 
 def _wheel(package: str) -> Path | None:
@@ -110,7 +108,5 @@ def _major(postgres: Path) -> int:
         raise EmbeddedError(f"{postgres} --version gave no answer within 10 s") from None
     version = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
     if version is None:
-        raise EmbeddedError(
-            f"{postgres} does not run: {last_words(answer.stderr + answer.stdout)}; {_INSTALL}"
-        )
+        raise EmbeddedError(f"{postgres} does not run: {last_words(answer.stderr + answer.stdout)}; {_INSTALL}")
     return int(version[1])

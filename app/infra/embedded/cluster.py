@@ -95,9 +95,7 @@ def _initialise(folder: DataFolder, programs: PostgresPrograms, identity: str, d
     _run(command, identity, draft)
 
 
-def _alone(
-    programs: PostgresPrograms, identity: str, cluster: Path, *statements: str, durable: bool = False
-) -> None:
+def _alone(programs: PostgresPrograms, identity: str, cluster: Path, *statements: str, durable: bool = False) -> None:
     """Run statements, one a line, in a Postgres without network; no password stands in a command line."""
     fsync = "on" if durable else "off"
     command = [

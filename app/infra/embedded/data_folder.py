@@ -108,9 +108,7 @@ class DataFolder:
         if insist is not None:
             if is_free(insist):
                 return insist
-            raise EmbeddedError(
-                f"port {insist} of 127.0.0.1, where {name} was, belongs to another process now"
-            )
+            raise EmbeddedError(f"port {insist} of 127.0.0.1, where {name} was, belongs to another process now")
         if (remembered := self.remembered_port(name)) is not None and is_free(remembered):
             return remembered
         for _ in range(1000):
@@ -224,9 +222,7 @@ def sync_folder(place: Path) -> None:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of 127.0.0.1 now."""
     with socket.socket() as trial:
-        trial.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the servers do: old connections do not count
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: old connections do not count
         try:
             trial.bind(("127.0.0.1", port))
         except (OSError, OverflowError):
@@ -242,8 +238,7 @@ def _prepared(path: Path) -> DataFolder:
     present = {entry.name for entry in path.iterdir()}
     if _LOCK not in present and not present <= _NOT_FOREIGN:
         raise EmbeddedError(
-            f"{path} holds other things, such as {min(present - _NOT_FOREIGN)}: "
-            "name a folder of its own for the data"
+            f"{path} holds other things, such as {min(present - _NOT_FOREIGN)}: name a folder of its own for the data"
         )
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
@@ -265,8 +260,7 @@ def _take(lock: IO[str], path: Path) -> None:
             lock.seek(0)
             holder = lock.read().strip() or "of unknown number"
             raise EmbeddedError(
-                f"{path} is in use by another OpsConnect (process {holder}): "
-                "stop that one, or name another data folder"
+                f"{path} is in use by another OpsConnect (process {holder}): stop that one, or name another data folder"
             ) from None
         except OSError as problem:
             raise could_not_use(path, problem) from problem

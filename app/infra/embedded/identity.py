@@ -39,9 +39,7 @@ def choose(folder: DataFolder, programs: PostgresPrograms) -> str:
         folder.hand_over(uid, gid)  # somebody changed the owner of the folder alone
     if uid != 0:
         if problem := _problem(folder, programs, f"{uid}:{gid}"):
-            raise EmbeddedError(
-                f"as root, Postgres runs as the owner of {folder.path}, user {uid}: {problem}"
-            )
+            raise EmbeddedError(f"as root, Postgres runs as the owner of {folder.path}, user {uid}: {problem}")
         return f"{uid}:{gid}"
     refused = _problem(folder, programs, "namespace") if sys.platform == "linux" else "there is none here"
     if refused is None:
@@ -67,6 +65,4 @@ def _problem(folder: DataFolder, programs: PostgresPrograms, identity: str) -> s
 def _refuse_foreign(folder: DataFolder) -> None:
     for place in (folder.path, folder.cluster):
         if place.exists() and (owner := place.stat().st_uid) != os.geteuid():
-            raise EmbeddedError(
-                f"{place} belongs to user {owner}: start as that user, or name another data folder"
-            )
+            raise EmbeddedError(f"{place} belongs to user {owner}: start as that user, or name another data folder")

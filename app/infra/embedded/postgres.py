@@ -133,9 +133,7 @@ class PostgresServer:
                 f"an earlier Postgres (process {pid}) is still shutting down in {self._folder.cluster}: "
                 "try again in a moment"
             )
-        if is_alive(
-            pid
-        ):  # another process has got the number, and Postgres would take that one for a Postgres
+        if is_alive(pid):  # another process has got the number, and Postgres would take that one for a Postgres
             (self._folder.cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def _launch_until_ready(self, postgres: str, who: str) -> None:
@@ -174,11 +172,7 @@ class PostgresServer:
             # In a container numbers repeat from one life to the next, so the number alone does not say who
             # wrote.
             lines = text.split("\n") if (text := self._lock_file()) != stale else []
-            if (
-                len(lines) > _STATUS_LINE
-                and lines[0] == str(child.pid)
-                and lines[_STATUS_LINE].strip() == "ready"
-            ):
+            if len(lines) > _STATUS_LINE and lines[0] == str(child.pid) and lines[_STATUS_LINE].strip() == "ready":
                 return True
             if time.monotonic() > deadline:
                 self.stop()

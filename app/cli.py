@@ -1,0 +1,280 @@
+"""The command line: `opsconnect`. Exit codes: 0 done, 1 it failed and a line says why, 2 wrong usage."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from app.core.application import Application
+from app.core.domain.delivery_key import printable
+from app.core.domain.errors import Fault, Invalid, OpsConnectError
+from app.core.domain.event import EventState
+from app.core.ports.event_reader import EventQuery
+from app.core.use_cases.apply_configuration import Plan
+from app.infra.embedded.errors import EmbeddedError
+
+cli = typer.Typer(
+    name="opsconnect",
+    help="Take webhooks in, keep each exactly once, and show what happened to it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+T = TypeVar("T")
+
+STATES = {"received": "cyan", "processed": "green", "discarded": "dim", "dead": "red", "quarantined": "yellow"}
+COLOURS = {"created": "green", "changed": "yellow", "unchanged": "dim"}
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no arrows gets an escape instead of ending us.
+            stream.reconfigure(errors="backslashreplace")
+    cli(prog_name="opsconnect")
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """Turn every failure that we know into lines on stderr and exit code 1: one line each fault."""
+    try:
+        yield
+    except Invalid as error:
+        for fault in error.faults:
+            _complain(str(fault))
+        raise typer.Exit(1) from None
+    except (OpsConnectError, EmbeddedError) as error:
+        _complain(str(error))
+        raise typer.Exit(1) from None
+
+
+def asking(question: Callable[[Application], Awaitable[T]]) -> T:
+    """Put one question to the application, on the database that the settings name or that `dev` runs."""
+    from app.infra.container import build
+    from app.settings import load
+
+    # A command may wait for a connection longer than a webhook may.
+    settings = load(postgres_acquire_seconds=5, postgres_connect_seconds=5, postgres_append_seconds=15)
+
+    async def ask() -> T:
+        async with build(settings) as container:
+            return await question(container.application)
+
+    return asyncio.run(ask())
+
+
+def say(text: str | Text = "", *, stderr: bool = False) -> None:
+    """Print one line as it is: never wrapped, coloured only on a terminal."""
+    Console(stderr=stderr, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print what a script reads: one JSON value."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _complain(text: str) -> None:
+    say(Text.assemble(("error", "bold red"), "  ", " ".join(text.split())), stderr=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"opsconnect {version('opsconnect')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _opsconnect(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@cli.command()
+def dev(
+    host: Annotated[str | None, typer.Option(help="The address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on [8000].")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="The folder of the embedded servers [.opsconnect].")] = None,
+) -> None:
+    """Run everything on this machine: Postgres, Redis-compatible server, migrations and API."""
+    from app.infra import dev
+    from app.settings import load
+
+    with failing_clearly():
+        dev.run(load(environment="dev", drain_announce_seconds=0, **_given(host=host, port=port, data_dir=data_dir)))
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on [8000].")] = None,
+) -> None:
+    """Serve on the database and the Redis that the settings name."""
+    from app.infra import server, serving
+    from app.settings import load
+
+    with failing_clearly():
+        settings = load(**_given(host=host, port=port))
+        serving.refuse_unsafe(settings)
+        with server.listen(settings) as listener:
+            serving.run(settings, listener)
+
+
+@cli.command()
+def migrate(
+    to: Annotated[str, typer.Option(metavar="REV", help="The revision to bring the database to.")] = "head",
+) -> None:
+    """Bring the database to the newest schema. Several at once wait for each other."""
+    from app.infra import migrations
+    from app.infra.database_url import find
+    from app.settings import load
+
+    with failing_clearly():
+        before, after = migrations.migrate(find(load()), to)
+        say(f"The database is at revision {after}." if before == after else f"Migrated to revision {after}.")
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+events = typer.Typer(help="Look at what was kept.", no_args_is_help=True)
+cli.add_typer(events, name="events")
+
+
+@events.command("list")
+def list_events(
+    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,  # noqa: A002
+    state: Annotated[EventState | None, typer.Option(help="Only in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List events, newest first."""
+    from app.adapters.web.events import summary
+
+    query = EventQuery(source=source, type=type, state=state, limit=limit)
+    with failing_clearly():
+        page = asking(lambda application: application.browse_events.find(query))
+        shown = [summary(event) for event in page.events]
+        if as_json:
+            say_json(shown)
+            return
+        if not shown:
+            say("No events." if query == EventQuery(limit=limit) else "No events match.")
+        for event in shown:
+            repeated = f"  ×{event['duplicates'] + 1}" if event["duplicates"] else ""
+            say(
+                Text.assemble(
+                    (event["received_at"], "dim"),
+                    f"  {event['id']}  {event['source']:<16}  ",
+                    (f"{event['state']:<11}", STATES[event["state"]]),
+                    f"  {event['type'] or '-'}  {event['size']} B{repeated}",
+                )
+            )
+        if page.next_before:
+            say(Text("… and more: raise --limit", style="dim"))
+
+
+@events.command("show")
+def show_event(
+    event_id: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one event with its headers and its body."""
+    from app.adapters.web.events import detail
+
+    with failing_clearly():
+        found = asking(lambda application: application.browse_events.get(event_id))
+        if found is None:
+            raise Invalid([Fault(event_id, "no event has this id; 'opsconnect events list' lists those that exist")])
+        shown = detail(*found)
+        if as_json:
+            say_json(shown)
+            return
+        body = shown.pop("body")
+        headers = shown.pop("headers")
+        for name, value in shown.items():
+            if value not in (None, []):
+                say(Text.assemble((f"{name:<15}", "dim"), str(value)))
+        say(Text("\nheaders", style="bold"))
+        for name, value in headers:
+            say(f"  {name}: {printable(value.encode('utf-8', 'surrogatepass'))}")
+        say(Text("\nbody", style="bold"))
+        say(json.dumps(body, indent=2, ensure_ascii=True) if body is not None else f"  {len(found[1])} bytes, no text")
+
+
+@cli.command()
+def apply(
+    file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="YAML or JSON; - reads standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the sources be what a file says. Applying it again changes nothing."""
+    with failing_clearly():
+        plan = _applied(file, dry_run=dry_run)
+        if as_json:
+            say_json(asdict(plan))
+        else:
+            _show(plan)
+
+
+def _applied(file: str, *, dry_run: bool) -> Plan:
+    from app.infra.configuration_file import read_file
+
+    document = read_file(file)
+    return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
+
+
+def _show(plan: Plan) -> None:
+    width = max((len(source.name) for source in plan.sources), default=0)
+    for source in plan.sources:
+        lines = [str(difference) for difference in source.diff] or [""]
+        head = Text.assemble((f"{source.change:<9}", COLOURS[source.change]), "  ", f"{source.name:<{width}}")
+        for number, line in enumerate(lines):
+            start = head if number == 0 else Text(" " * len(head))
+            text = Text.assemble(start, "  ", line)
+            text.rstrip()
+            say(text)
+    for warning in plan.warnings:
+        say(Text.assemble(("warning", "yellow"), "  ", str(warning)), stderr=True)
+    counts = {change: sum(source.change == change for source in plan.sources) for change in COLOURS}
+    total = ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "no sources in it"
+    say(f"\n{total}." if plan.applied else f"\n{total}. A dry run: nothing was written.")
+
+
+@cli.command()
+def config(as_json: AsJson = False) -> None:
+    """Show every setting as it is in force, and where it comes from. Secrets are masked."""
+    from app.infra.resolved_settings import resolved
+    from app.settings import load
+
+    with failing_clearly():
+        settings = resolved(load())
+        if as_json:
+            say_json([asdict(setting) for setting in settings])
+            return
+        width = max(len(setting.variable) for setting in settings)
+        for setting in settings:
+            origin = "" if setting.origin == "default" else f"  ({setting.origin})"
+            value = "not set" if setting.value in {None, ""} else str(setting.value)
+            style = "dim" if setting.origin == "default" else ""
+            say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
