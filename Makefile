@@ -56,3 +56,19 @@ typecheck: $(INSTALLED) ## Check the types (mypy, strict)
 .PHONY: clean
 clean: ## Remove what was installed and cached (never the data in .opsconnect)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Everything it needs it starts itself; only the load generator comes from the system.
+ROUNDS ?= 5
+SECONDS ?= 10
+
+.PHONY: bench
+bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn (ROUNDS=5 SECONDS=10); docs/performance.md
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not
+	@$(BIN)/python -m tests.bench --rounds 3 --seconds 4 --repeats 0 --patience 3 $(ARGS)
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || { echo "benchmarks need wrk: apt-get install wrk, or brew install wrk"; exit 1; }
