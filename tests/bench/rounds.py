@@ -212,10 +212,23 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
 
 def ratios(result: Result, yardstick: Result) -> list[float]:
     """Give requests a second over the yardstick's in the same round."""
-    return [
-        one.load.per_second / bare.load.per_second
+    pairs = zip(result.rounds, yardstick.rounds, strict=True)
+    return [one.load.per_second / bare.load.per_second for one, bare in pairs]
+
+
+def cpu_ratios(result: Result, yardstick: Result) -> list[float]:
+    """Give the yardstick's CPU a request over the variant's: the ratio on a core that is never kept waiting."""
+    return [bare.application / one.application for one, bare in zip(result.rounds, yardstick.rounds, strict=True)]
+
+
+def undisturbed(result: Result, yardstick: Result) -> tuple[Result, Result]:
+    """Keep the rounds in which nobody else was busy during either turn."""
+    quiet = [
+        (one, bare)
         for one, bare in zip(result.rounds, yardstick.rounds, strict=True)
-    ]  # fmt: skip
+        if not one.disturbed and not bare.disturbed
+    ]
+    return Result(result.name, [one for one, _ in quiet]), Result(yardstick.name, [bare for _, bare in quiet])
 
 
 def check_pinning(variants: Sequence[Variant]) -> None:
