@@ -1,14 +1,16 @@
 """Connections for the hot statements: raw asyncpg, every wait bounded, every failure sorted for the caller.
 
 The ORM costs one to two milliseconds of CPU a row, so intake speaks to the driver; operators' queries go through
-SQLAlchemy (`engine.py`) and a pool of their own.
+SQLAlchemy (`engine.py`) and a pool of their own. The idle connections are a list here: asyncpg's pool puts timers, a
+proxy and a task around each loan, which cost as much as the round trip of a small statement.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import asyncpg
 
@@ -56,10 +58,6 @@ class Session(asyncpg.Connection):
     epoch: str
 
 
-async def _leave_as_it_is(_: Session) -> None:
-    """Cost no round trip at release: nothing here leaves anything behind in its session."""
-
-
 async def _identify(session: Session) -> None:
     epoch, in_recovery = (await session.fetch(_EPOCH))[0]
     if in_recovery:
@@ -69,13 +67,18 @@ async def _identify(session: Session) -> None:
 
 
 class Connections:
-    """A pool whose every call ends in time. Nothing connects before the first use."""
+    """At most so many connections, whose every call ends in time. Nothing connects before the first use.
+
+    What is lent comes back as it was: nothing here leaves anything behind in its session.
+    """
 
     def __init__(self, url: str, *, budget: Budget, largest: int) -> None:
         self._url = url
         self.budget = budget
         self.largest = largest
-        self._pool: Any = None
+        self._slots = asyncio.Semaphore(largest)
+        self._open: set[Session] = set()
+        self._idle: list[Session] = []
         self._epoch = ""
         self._answered_at = float("-inf")
 
@@ -86,10 +89,8 @@ class Connections:
     @property
     def usage(self) -> tuple[int, int]:
         """Connections in use, and idle ones."""
-        if self._pool is None:
-            return 0, 0
-        idle = self._pool.get_idle_size()
-        return self._pool.get_size() - idle, idle
+        idle = len(self._idle)
+        return len(self._open) - idle, idle
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -112,26 +113,21 @@ class Connections:
             self._epoch = session.epoch
             self._answered_at = time.monotonic()
         finally:
-            await self._pool.release(session)
+            self._give_back(session)
 
     async def _acquire(self) -> Session:
-        if self._pool is None:
-            self._pool = asyncpg.create_pool(  # type: ignore[call-overload]  # the stubs fix the connection class
-                self._url,
-                min_size=0,
-                max_size=self.largest,
-                max_queries=2**31,  # a connection is not made anew in the middle of a burst
-                max_inactive_connection_lifetime=0,
-                connection_class=Session,
-                init=_identify,
-                reset=_leave_as_it_is,
-                timeout=self.budget.connect_seconds,
-                command_timeout=self.budget.call_seconds,
-                server_settings=self.budget.server_settings(),
-            )
-            await self._pool
+        deadline = asyncio.get_running_loop().time() + self.budget.acquire_seconds
         try:
-            return cast("Session", await self._pool.acquire(timeout=self.budget.acquire_seconds))
+            if self._slots.locked():
+                async with asyncio.timeout_at(deadline):
+                    await self._slots.acquire()
+            else:
+                await self._slots.acquire()  # at once, so without a timer
+            try:
+                return self._idle_one() or await self._connect(deadline)
+            except BaseException:
+                self._slots.release()
+                raise
         except OpsConnectError:
             raise
         except Exception as error:
@@ -139,11 +135,47 @@ class Connections:
             # Whatever kept us from a connection, no statement was sent.
             raise Unavailable(f"no connection to Postgres: {_reason(error)}") from error
 
+    def _idle_one(self) -> Session | None:
+        while self._idle:
+            session = self._idle.pop()
+            if not session.is_closed():
+                return session
+            self._open.discard(session)
+        return None
+
+    async def _connect(self, deadline: float) -> Session:
+        async with asyncio.timeout_at(deadline):
+            session = cast(
+                "Session",
+                await asyncpg.connect(
+                    self._url,
+                    connection_class=Session,
+                    timeout=self.budget.connect_seconds,
+                    command_timeout=self.budget.call_seconds,
+                    server_settings=self.budget.server_settings(),
+                ),
+            )
+            try:
+                await _identify(session)
+            except BaseException:
+                session.terminate()
+                raise
+        self._open.add(session)
+        return session
+
+    def _give_back(self, session: Session) -> None:
+        if session.is_closed():
+            self._open.discard(session)
+        else:
+            self._idle.append(session)
+        self._slots.release()
+
     async def close(self) -> None:
-        """Close what is idle and drop the rest."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        """Drop every connection; what is under way on one fails."""
+        for session in self._open:
+            session.terminate()
+        self._open.clear()
+        self._idle.clear()
 
 
 def translated(error: Exception) -> OpsConnectError:
