@@ -1,14 +1,16 @@
 """Events in Postgres: one statement and one fsync for a batch.
 
-The statement puts the delivery keys in first. `ON CONFLICT DO NOTHING` waits for a concurrent first writer of a key but
-cannot see that writer's row, so those who lost are looked up by a second statement, with a snapshot of its own; a
-loser that finds nothing there (the key expired meanwhile) is appended again. Only winners, known by event id, get
-their rows. Keys are inserted in sorted order, so that two batches cannot deadlock on them.
+The statement puts the delivery keys in first, and answers how many it could put in: mostly all. `ON CONFLICT DO
+NOTHING` waits for a concurrent first writer of a key but cannot see that writer's row, so where some lost, everybody's
+key is looked up by a second statement, with a snapshot of its own; a loser that finds nothing there (the key expired
+meanwhile) is appended again. Only winners, known by event id, get their rows. Keys are inserted in sorted order, so
+that two batches cannot deadlock on them.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from typing import cast
 
 import asyncpg
 import orjson
@@ -52,7 +54,7 @@ WITH delivery AS (
     SELECT id, 'quarantined', quarantine FROM delivery JOIN won ON won.event_id = delivery.id
     WHERE quarantine IS NOT NULL
 )
-SELECT event_id FROM won
+SELECT count(*) FROM won
 """
 
 FIND_FIRST = "SELECT key, event_id, digest FROM delivery_keys WHERE key = ANY($1::bytea[])"
@@ -96,7 +98,7 @@ class PostgresEventStore(EventStore):
         return self._connections.epoch()
 
     async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
-        """Insert; look up who lost; append again who lost to a key that is gone."""
+        """Insert; where some lost, look up who; append again who lost to a key that is gone."""
         if not events:
             return []
         flush = Flush(size=len(events), append_started_ns=time.time_ns())
@@ -105,13 +107,10 @@ class PostgresEventStore(EventStore):
         async with self._connections.session() as session:
             # Twice is enough: for a third round a key would have to expire between two statements, twice.
             for _ in range(2):
-                won = await self._insert(session, left)
-                for event_id in won:
-                    outcomes[event_id] = Appended(event_id, flush)
-                if len(outcomes) == len(events):
+                if await self._insert(session, left) == len(left):
+                    outcomes.update((event.id, Appended(event.id, flush)) for event in left)
                     break
-                losers = [event for event in left if event.id not in won]
-                left = await self._settle_losers(session, losers, outcomes, flush)
+                left = await self._look_up(session, left, outcomes, flush)
                 if not left:
                     break
             else:
@@ -120,28 +119,28 @@ class PostgresEventStore(EventStore):
         flush.append_ended_ns = time.time_ns()
         return [outcomes[event.id] for event in events]
 
-    async def _insert(self, session: Session, events: Sequence[NewEvent]) -> set[EventId]:
+    async def _insert(self, session: Session, events: Sequence[NewEvent]) -> int:
+        """Insert; give the number of those that won their key."""
         columns = _columns(events)
         try:
-            rows = await self._execute(session, len(events), columns)
+            return await self._execute(session, len(events), columns)
         except asyncpg.CheckViolationError as error:
             # "no partition of relation": anything else that a row violates names a constraint.
             if error.constraint_name is not None or error.table_name not in {"events", "event_states"}:
                 raise
             await self._make_days(session, events)
-            rows = await self._execute(session, len(events), columns)
-        return {EventId(str(row[0])) for row in rows}
+            return await self._execute(session, len(events), columns)
 
-    async def _execute(self, session: Session, size: int, columns: list[list[object]]) -> list[asyncpg.Record]:
+    async def _execute(self, session: Session, size: int, columns: list[list[object]]) -> int:
         if size == 1 or time.monotonic() > self._impatient_until:
             try:
-                return await session.fetch(APPEND, *columns)
+                return cast("int", await session.fetchval(APPEND, *columns))
             except asyncpg.LockNotAvailableError:
                 self._impatient_until = time.monotonic() + IMPATIENT_FOR_SECONDS
                 raise
         async with session.transaction():
             await session.execute(f"SET LOCAL lock_timeout = '{IMPATIENT_LOCK_TIMEOUT}'")
-            return await session.fetch(APPEND, *columns)
+            return cast("int", await session.fetchval(APPEND, *columns))
 
     async def _make_days(self, session: Session, events: Sequence[NewEvent]) -> None:
         try:
@@ -151,16 +150,16 @@ class PostgresEventStore(EventStore):
             # Nothing was kept; and this is no fault of a row, so halving the batch would not help.
             raise Unavailable(f"Postgres: no partition for the events and none could be made: {error}") from error
 
-    async def _settle_losers(
-        self, session: Session, losers: Sequence[NewEvent], outcomes: dict[EventId, Outcome], flush: Flush
+    async def _look_up(
+        self, session: Session, events: Sequence[NewEvent], outcomes: dict[EventId, Outcome], flush: Flush
     ) -> list[NewEvent]:
-        """Find whom they repeat, count it, keep what differs; return those whose winner is gone."""
-        rows = await session.fetch(FIND_FIRST, list({event.key for event in losers}))
+        """Find who won, and whom the others repeat; count it, keep what differs; return those whose winner is gone."""
+        rows = await session.fetch(FIND_FIRST, list({event.key for event in events}))
         first = {row["key"]: (EventId(str(row["event_id"])), row["digest"]) for row in rows}
         counts: dict[EventId, list[int]] = {}
         conflicts: list[tuple[EventId, NewEvent]] = []
         gone = []
-        for event in losers:
+        for event in events:
             known = first.get(event.key)
             if known is None:
                 gone.append(event)
@@ -216,10 +215,14 @@ def _headers(event: NewEvent) -> str:
 
 
 def _columns(events: Sequence[NewEvent]) -> list[list[object]]:
-    """Turn rows into the arrays of APPEND, in its order."""
+    """Turn rows into the arrays of APPEND, in its order. `unnest` fills an empty one up with NULL."""
     turned: list[list[object]] = [list(column) for column in zip(*events, strict=True)]
     turned[_HEADERS] = [_headers(event) for event in events]
+    for place in _OFTEN_NULL:
+        if turned[place].count(None) == len(events):
+            turned[place] = []
     return turned
 
 
 _HEADERS = NewEvent._fields.index("headers")
+_OFTEN_NULL = tuple(NewEvent._fields.index(name) for name in ("type", "quarantine"))
