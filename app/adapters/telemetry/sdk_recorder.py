@@ -127,7 +127,7 @@ class SdkRecorder(Recorder):
                 locks = _lock_attributes(flush.locks) if flush.locks else None
                 self._child(catalog.LOCK.name, inside, flush.lock_started_ns, flush.lock_ended_ns, attributes=locks)
             if flush.append_started_ns:
-                links = (Link(self._batch(flush)),)
+                links = (self._batch(flush),)
                 size: Attributes = {"opsconnect.batch.size": flush.size}
                 self._child(
                     catalog.APPEND.name,
@@ -159,10 +159,10 @@ class SdkRecorder(Recorder):
         )  # fmt: skip
         span.end(max(started_ns, ended_ns))  # the clock may have been set back in between
 
-    def _batch(self, flush: Flush) -> SpanContext:
-        """Give the batch's span, made by the first of its requests that is recorded."""
+    def _batch(self, flush: Flush) -> Link:
+        """Give the link to the batch's span, which the first of its requests that is recorded makes."""
         seen = flush.recorded
-        if isinstance(seen, Seen) and isinstance(seen.span, SpanContext):
+        if isinstance(seen, Seen) and isinstance(seen.span, Link):
             return seen.span
         ended_ns = max(flush.append_started_ns, flush.append_ended_ns)
         attributes: Attributes = {
@@ -182,10 +182,10 @@ class SdkRecorder(Recorder):
             start_time=flush.append_started_ns,
         )
         span.end(ended_ns)
-        context = span.get_span_context()
+        link = Link(span.get_span_context())
         if isinstance(seen, Seen):
-            seen.span = context
-        return context
+            seen.span = link
+        return link
 
     def _attributes(self, delivery: Delivery) -> Attributes:
         lead = delivery.path == catalog.LEAD_ROUTE

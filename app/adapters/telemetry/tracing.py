@@ -128,7 +128,22 @@ def _resource(version: str) -> Resource:
     ours = Resource.create(
         {"service.name": catalog.SERVICE, "service.version": version, "service.instance.id": str(uuid.uuid4())}
     )
-    return ours.merge(OTELResourceDetector().detect())  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the word
+    whole = ours.merge(OTELResourceDetector().detect())  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the word
+    return _Resource(whole)
+
+
+class _Resource(Resource):
+    """A resource that knows its hash, for which the encoder asks once a span; the SDK's writes JSON each time."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(dict(resource.attributes), resource.schema_url)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
 
 
 def _warn_of_settings() -> None:
