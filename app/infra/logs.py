@@ -92,15 +92,22 @@ class _Handler(logging.Handler):
             event: dict[str, Any] = {
                 **_stamp(record.created),
                 "level": record.levelname.lower(),
-                "event": record.getMessage(),
+                "event": _message(record),
                 "logger": record.name,
                 **structlog.contextvars.get_contextvars(),
             }
             if record.exc_info:
                 event["exception"] = logging.Formatter().formatException(record.exc_info)
             self._stream.write(self._render(event) + b"\n")
-        except Exception:  # noqa: BLE001 - a bad format string in a library must not fail a request
+        except Exception:  # noqa: BLE001 - whatever a library logs must not fail a request
             self._stream.dropped += 1
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a template that does not fit its values
+        return str(record.msg)
 
 
 def _stamp(seconds: float | None = None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _reason(record: logging.LogRecord) -> str:
         return record.exc_info[0].__name__
     # What is left is a status code, the answer's reason phrase, and the kind of thing that was sent.
     status = [str(arg)[:80] for arg in args if isinstance(arg, str | int) and arg != "spans"]
-    return " ".join(status) or record.msg.partition(":")[0][:80]
+    return " ".join(status) or record.getMessage()[:80]
 
 
 class CountingProcessor(BatchSpanProcessor):
