@@ -1,14 +1,91 @@
-"""Real servers for every test."""
+"""Real servers for every test: one Postgres and one Redis-compatible server a run, a database of its own a test."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 
+import asyncpg
 import pytest
 
-from tests.redis_server import RedisServer
+from app.infra.embedded import PostgresServer, RedisServer, claim, find_redis
+from app.infra.migrations import migrate
+
+TEMPLATE = "opsconnect"
+_numbers = count(1)
+
+
+@dataclass
+class Servers:
+    """A Postgres and a Redis-compatible server, direct children of this process."""
+
+    postgres: PostgresServer
+    redis: RedisServer
+    folder: Path
+
+    def create_database(self) -> str:
+        """Copy the migrated template; give the URL. Some 30 ms."""
+        name = f"test_{next(_numbers)}"
+        statement = f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER opsconnect STRATEGY WAL_LOG"
+        asyncio.run(self._as_superuser(statement))
+        return self.postgres.url(name)
+
+    async def drop_database(self, url: str) -> None:
+        """Take it away, whoever is still on it."""
+        await self._as_superuser(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    async def _as_superuser(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.postgres.superuser_url("postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def run_servers(folder: Path) -> Iterator[Servers]:
+    """Start both servers on a folder, with a migrated database; stop them afterwards."""
+    program, missing = find_redis()
+    assert program, missing
+    with claim(folder) as data:
+        postgres, redis = PostgresServer(data), RedisServer(data, program)
+        try:
+            postgres.start()
+            redis.start()
+            migrate(postgres.url(TEMPLATE))
+            yield Servers(postgres, redis, folder)
+        finally:
+            redis.stop()
+            postgres.stop()
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """The shared Redis-compatible server; keys are random enough not to meet."""
-    with RedisServer() as server:
-        yield server.url
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of this run, for everybody; who kills servers takes `own_servers`."""
+    yield from run_servers(tmp_path_factory.mktemp("servers") / "data")
+
+
+@pytest.fixture
+def own_servers(tmp_path: Path) -> Iterator[Servers]:
+    """Servers of the test's own, to kill, freeze and flush."""
+    yield from run_servers(tmp_path / "data")
+
+
+@pytest.fixture
+def database_url(servers: Servers) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    url = servers.create_database()
+    yield url
+    asyncio.run(servers.drop_database(url))
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """The shared Redis-compatible server; delivery keys of different tests do not meet in practice."""
+    return servers.redis.url()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return Path(__file__).parent.parent
