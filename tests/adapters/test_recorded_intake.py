@@ -85,7 +85,6 @@ async def test_a_flush_is_counted_once() -> None:
         telemetry.finish(a_delivery(telemetry, flush=flush))
     telemetry.drain()
     assert b"opsconnect_flush_rows_count 1.0" in metrics.render()
-    assert b'opsconnect_locks_total{outcome="held"} 3.0' in metrics.render()
 
 
 def test_what_waits_is_told_of_at_the_exit() -> None:
