@@ -24,6 +24,7 @@ class SourceRegistry(Protocol):
     async def apply(self, sources: Sequence[Source], *, dry_run: bool = False) -> Sequence[Change]:
         """Make these sources exist as given, in one transaction; say for each, in order, what that changed.
 
-        What is not named stays as it is. Applying the same again changes nothing, not even a version. With `dry_run`
-        nothing is written. Raises `Unavailable`, and `OutcomeUnknown` as the event store does.
+        No name stands twice in them. What is not named stays as it is. Applying the same again changes nothing, not
+        even a version. With `dry_run` nothing is written. Raises `Unavailable`, and `OutcomeUnknown` as the event
+        store does.
         """
