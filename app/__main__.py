@@ -1,0 +1,5 @@
+"""`python -m app` is `opsconnect`."""
+
+from app.cli import main
+
+main()
