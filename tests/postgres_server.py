@@ -16,6 +16,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from app.adapters.postgres.connections import Budget
 from app.infra.migrations import migrate
 
 # Found, not imported: the package looks for folders of its own when it is.
@@ -24,6 +25,9 @@ assert PACKAGE is not None
 assert PACKAGE.origin is not None
 BINARIES = Path(PACKAGE.origin).parent / "pginstall18" / "bin"
 CLONE_NEWUSER = 0x10000000
+
+PATIENT = Budget(acquire_seconds=10, connect_seconds=10, call_seconds=10, lock_seconds=10, statement_seconds=10)
+"""For tests that are not about time: a busy machine must not fail them."""
 
 
 def become_somebody_else() -> None:

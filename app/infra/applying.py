@@ -23,6 +23,7 @@ async def applying(settings: Settings, url: str) -> AsyncIterator[ApplyConfigura
     budget = Budget(
         acquire_seconds=max(settings.postgres_acquire_seconds, settings.postgres_connect_seconds),
         connect_seconds=settings.postgres_connect_seconds,
+        call_seconds=settings.postgres_append_seconds,
         lock_seconds=settings.postgres_lock_seconds,
         statement_seconds=settings.postgres_statement_seconds,
         idle_in_transaction_seconds=settings.postgres_idle_in_transaction_seconds,

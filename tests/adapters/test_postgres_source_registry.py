@@ -14,13 +14,14 @@ from app.adapters.postgres.source_registry import LOCK, PostgresSourceRegistry
 from app.core.domain.errors import Unavailable
 from app.core.domain.source import HmacScheme, Source
 from app.core.policies.cached_sources import CachedSources
+from tests.postgres_server import PATIENT
 
 DEMO = Source(name="demo", provider="hmac", verify=HmacScheme("x-signature"), secrets=("env:DEMO",))
 
 
 @pytest.fixture
 async def registry(database_url: str) -> AsyncIterator[PostgresSourceRegistry]:
-    connections = Connections(database_url, budget=Budget(lock_seconds=0.1), largest=4)
+    connections = Connections(database_url, budget=PATIENT, largest=4)
     yield PostgresSourceRegistry(connections)
     await connections.close()
 
@@ -56,13 +57,16 @@ async def test_concurrent_applies_come_one_after_the_other(registry: PostgresSou
 
 
 async def test_an_apply_that_never_ends_makes_the_next_one_unavailable_and_not_wait(
-    registry: PostgresSourceRegistry, database: Any
+    database_url: str, database: Any
 ) -> None:
+    connections = Connections(database_url, budget=replace(PATIENT, lock_seconds=0.1), largest=1)
+    registry = PostgresSourceRegistry(connections)
     async with database.transaction():
         await database.execute(LOCK)
         with pytest.raises(Unavailable, match="somebody else"):
             await registry.apply([DEMO])
     assert list(await registry.apply([DEMO])) == ["created"]
+    await connections.close()
 
 
 async def write(database: Any, **fields: object) -> None:
@@ -117,7 +121,7 @@ async def test_without_postgres_everything_is_unavailable_and_nothing_unknown() 
 
 
 async def test_a_look_that_takes_too_long_is_unavailable(database_url: str, database: Any) -> None:
-    connections = Connections(database_url, budget=Budget(call_seconds=0.2, lock_seconds=5), largest=1)
+    connections = Connections(database_url, budget=replace(PATIENT, call_seconds=0.2), largest=1)
     registry = PostgresSourceRegistry(connections)
     async with database.transaction():
         await database.execute("LOCK TABLE sources")

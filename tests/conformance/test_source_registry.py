@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from app.adapters.memory.source_registry import MemorySourceRegistry
-from app.adapters.postgres.connections import Budget, Connections
+from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.core.domain.source import HmacScheme, Place, Source
 from app.core.policies.cached_sources import CachedSources
 from app.core.ports.source_registry import SourceRegistry
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PATIENT, PostgresServer
 
 PLAIN = Source(name="salesforce", provider="salesforce", verify=None)
 FULL = Source(
@@ -31,7 +31,7 @@ FULL = Source(
 @asynccontextmanager
 async def in_postgres(server: PostgresServer) -> AsyncIterator[SourceRegistry]:
     async with server.database() as url:
-        connections = Connections(url, budget=Budget(), largest=4)
+        connections = Connections(url, budget=PATIENT, largest=4)
         yield PostgresSourceRegistry(connections)
         await connections.close()
 

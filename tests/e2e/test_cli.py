@@ -54,7 +54,10 @@ class Shell:
 def shell(tmp_path: Path, database_url: str) -> Shell:
     (tmp_path / "demo.secret").write_text("canary\n")
     (tmp_path / "opsconnect.yaml").write_text(FILE)
-    return Shell(tmp_path, {"OPSCONNECT_DATABASE_URL": database_url})
+    patient = {
+        f"OPSCONNECT_POSTGRES_{wait}_SECONDS": "10" for wait in ("ACQUIRE", "CONNECT", "APPEND", "LOCK", "STATEMENT")
+    }
+    return Shell(tmp_path, {"OPSCONNECT_DATABASE_URL": database_url, **patient})
 
 
 async def test_applying_creates_then_changes_nothing_then_shows_what_changed(shell: Shell) -> None:
@@ -145,7 +148,7 @@ async def test_config_shows_every_setting_and_no_secret(shell: Shell) -> None:
     (shell.folder / ".env").write_text("OPSCONNECT_ADMIN_KEY=canary\nOPSCONNECT_FLUSHERS=3\n")
     plain = shell("config")
     assert plain.code == 0
-    assert [" ".join(line.split()) for line in plain.out if "(" in line] == [
+    assert [" ".join(line.split()) for line in plain.out if "(" in line and "POSTGRES_" not in line] == [
         "OPSCONNECT_DATABASE_URL postgresql://user:********@host/db (environment)",
         "OPSCONNECT_ADMIN_KEY ******** (.env)",
         "OPSCONNECT_FLUSHERS 3 (.env)",
