@@ -159,16 +159,17 @@ async def test_an_empty_batch_is_no_probe(bench: Bench) -> None:
 def test_what_calls_of_an_earlier_turn_report_is_passed_over() -> None:
     """Calls that hung since before the breaker opened neither prolong it, nor close it, nor end the probe."""
     breaker = CircuitBreaker(errors=2, open_seconds=10)
-    old = [turn for _ in range(5) if (turn := breaker.let_through(0)) is not None]
-    assert len(old) == 5
+    old = [turn for _ in range(6) if (turn := breaker.let_through(0)) is not None]
+    assert len(old) == 6
     breaker.failed(old[0], 1)
     breaker.failed(old[1], 1)
     breaker.failed(old[2], 5)
+    breaker.failed(old[3], 5)
     assert breaker.state(11) is HALF_OPEN
     probe = breaker.let_through(11)
     assert probe is not None
-    breaker.succeeded(old[3])
-    breaker.abandoned(old[4])
+    breaker.succeeded(old[4])
+    breaker.abandoned(old[5])
     assert breaker.state(11) is HALF_OPEN
     assert breaker.let_through(11) is None
     breaker.succeeded(probe)

@@ -30,6 +30,7 @@ async def test_locks_and_markers_last_exactly_as_long_as_they_should() -> None:
 
 
 async def test_what_has_expired_is_let_go() -> None:
+    """Also behind entries that were written anew and so expire later."""
     now = 0.0
     shared = MemoryIdempotencyLock.Shared(clock=lambda: now)
     lock = MemoryIdempotencyLock(shared)
@@ -37,9 +38,14 @@ async def test_what_has_expired_is_let_go() -> None:
     await lock.acquire(batch)
     await lock.settle([Committed(key, Marker(event_id(1), bytes(32), "")) for key in batch[:500]], [])
     assert (len(shared.locks), len(shared.markers)) == (500, 500)
+    now = 2
+    await lock.acquire(batch[500:501])
+    now = 4
+    await lock.settle([Committed(batch[0], Marker(event_id(2), bytes(32), ""))], [])
+    assert (len(shared.locks), len(shared.markers)) == (1, 500)
     now = 121
-    await lock.acquire([bytes([1] * 32)])
-    assert (len(shared.locks), len(shared.markers)) == (1, 0)
+    await lock.acquire([])
+    assert (len(shared.locks), len(shared.markers)) == (0, 1)
 
 
 async def test_the_oldest_markers_go_when_there_are_too_many() -> None:
