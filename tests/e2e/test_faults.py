@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+import asyncpg
 import httpx
 
 from tests.conftest import Servers
@@ -102,6 +103,23 @@ async def test_one_frozen_connection_does_not_stop_the_others(own_api: Api) -> N
     assert {sent.answers[0][0] for sent in refused} == {503}
     assert max(sent.slowest_seconds for sent in work) < 2
     await assert_ledger(own_api.database_url, [*first, *work])
+
+
+async def test_a_locked_table_is_answered_for_in_time(api: Api) -> None:
+    """Somebody changes the schema for half a minute: 503 within 2 s for everybody, then everything goes on."""
+    connection = await asyncpg.connect(api.database_url)
+    work = deliveries(200)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            await send_all(api.port, work, connections=50)
+    finally:
+        await connection.close()
+    assert {sent.answers[0][0] for sent in work} == {503}
+    assert max(sent.slowest_seconds for sent in work) < 2
+    await send_all(api.port, work)
+    assert {sent.answers[1][0] for sent in work} <= {200, 202}
+    await assert_ledger(api.database_url, work)
 
 
 async def test_without_redis_everything_is_kept_and_health_says_degraded(own_api: Api, own_servers: Servers) -> None:

@@ -4,6 +4,7 @@ The ORM costs one to two milliseconds of CPU a row, so intake speaks to the driv
 SQLAlchemy (`engine.py`) and a pool of their own.
 """
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -106,9 +107,11 @@ class Connections:
             yield session
         except BaseException as error:
             self._answered_at = float("-inf")
-            # A statement may still be running there: the answer to it must never meet the next caller.
-            if not isinstance(error, asyncpg.PostgresError) or session.is_closed():
-                session.terminate()
+            # A statement may still be running there: the answer to it must never meet the next caller. A connection
+            # that broke by itself is back in the pool's hands already, and says so.
+            if not isinstance(error, asyncpg.PostgresError):
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    session.terminate()
             if isinstance(error, Exception) and not isinstance(error, OpsConnectError):
                 raise translated(error) from error
             raise
