@@ -39,7 +39,7 @@ test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: $(INSTALLED) ## Check style, the walls between the rooms, and file sizes
+lint: $(INSTALLED) ## Check style and the walls between the rooms
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/lint-imports --no-cache | tail -3

@@ -17,9 +17,12 @@ _CHATTY = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemet
 class WatchedExporter(SpanExporter):
     """An exporter whose failures are counted and told sparingly. `taken` and `lost` count spans."""
 
-    def __init__(self, exporter: SpanExporter, *, endpoint: str, hint: str, every_seconds: float) -> None:
+    def __init__(
+        self, exporter: SpanExporter, *, endpoint: str, configured: bool, hint: str, every_seconds: float
+    ) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
+        self._configured = configured
         self._hint = hint
         self._every = every_seconds
         self._silent_until = float("-inf")
@@ -54,7 +57,9 @@ class WatchedExporter(SpanExporter):
         if now >= self._silent_until:
             self._silent_until = now + self._every
             lost, self._told_lost = self.lost - self._told_lost, self.lost
-            structlog.get_logger().warning(
+            log = structlog.get_logger()
+            # Who named no collector is told, but has no trouble.
+            (log.warning if self._configured else log.info)(
                 catalog.EXPORT_FAILED.name,
                 endpoint=self._endpoint,
                 reason=reason,

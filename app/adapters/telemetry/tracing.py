@@ -86,6 +86,7 @@ def open_tracing(*, version: str, incoming: Incoming = "link", scheme: str = "ht
     exporter = WatchedExporter(
         OTLPSpanExporter(),
         endpoint=_host(chosen or "http://localhost:4318"),
+        configured=bool(chosen),
         hint="is the collector up? OTEL_SDK_DISABLED=true switches spans off"
         if chosen
         else "no collector was configured: set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_SDK_DISABLED=true for no spans",
