@@ -87,3 +87,18 @@ down: ## Stop the containers; their data stay in the volume
 .PHONY: image
 image: ## Build the container image alone, as opsconnect:local
 	@docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag opsconnect:local .
+# Everything it needs it starts itself; only the load generator comes from the system.
+ROUNDS ?= 5
+SECONDS ?= 10
+
+.PHONY: bench
+bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn (ROUNDS=5 SECONDS=10); docs/performance.md
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not
+	@$(BIN)/python -m tests.bench --rounds 3 --seconds 4 --repeats 0 --patience 3 $(ARGS)
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || { echo "benchmarks need wrk: apt-get install wrk, or brew install wrk"; exit 1; }

@@ -1,0 +1,1 @@
+"""How fast intake is, beside what uvicorn leaves to anyone: `make bench`. docs/performance.md explains the figures."""

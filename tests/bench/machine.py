@@ -1,0 +1,127 @@
+"""The machine under the benchmark: which core does what, and whether somebody else is using it."""
+
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+APPLICATION_CORE = 0
+_DISTRIBUTIONS = ("uvicorn", "uvloop", "httptools", "fastapi", "asyncpg", "redis", "opentelemetry-sdk", "opsconnect")
+
+
+def keep_off_the_application_core() -> None:
+    """Put this process, and whatever it starts from now on, onto the other cores."""
+    if can_pin():
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {APPLICATION_CORE})
+
+
+@contextmanager
+def application_core() -> Iterator[None]:
+    """What is started inside has the application's core to itself."""
+    if not can_pin():
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {APPLICATION_CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def can_pin() -> bool:
+    """Whether there are two cores, and a system that lets us choose."""
+    return hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) >= 2
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that it has started."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_seconds(processes: list[psutil.Process], *, with_ended: bool = True) -> float:
+    """CPU that they have used, by default together with that of their children which have ended."""
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        total += times.user + times.system
+        if with_ended:
+            total += times.children_user + times.children_system
+    return total
+
+
+def foreign_cpu_seconds() -> float:
+    """CPU that everybody else has used since they started, those who have ended meanwhile included."""
+    ours = {process.pid for process in family(os.getpid())}
+    return cpu_seconds([process for process in psutil.process_iter() if process.pid not in ours])
+
+
+def wait_until_quiet(most: float, patience: float) -> float:
+    """Wait until others use less than `most` cores, but no longer than `patience` seconds; give what they use."""
+    deadline = time.monotonic() + patience
+    while True:
+        started, before = time.monotonic(), foreign_cpu_seconds()
+        time.sleep(0.5)
+        used = (foreign_cpu_seconds() - before) / (time.monotonic() - started)
+        if used <= most or time.monotonic() >= deadline:
+            return used
+
+
+def fsync_milliseconds(folder: Path) -> float:
+    """What one durable write of a page costs on this disk: the median of many."""
+    taken = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(200):
+            file.write(b"x" * 8192)
+            file.flush()
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken) * 1000
+
+
+def description(redis: str) -> dict[str, Any]:
+    """Say what was measured on: machine and versions. `redis` is the server program."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "pinned": can_pin(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in _DISTRIBUTIONS},
+        "redis-server": _said(redis, "--version"),
+        "wrk": _said("wrk", "--version").partition(" [")[0],
+        "commit": _said("git", "describe", "--always", "--dirty"),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _said(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.partition("\n")[0].strip()
