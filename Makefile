@@ -39,7 +39,7 @@ test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: $(INSTALLED) ## Check style, the walls between the rooms, and file sizes
+lint: $(INSTALLED) ## Check style and the walls between the rooms
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/lint-imports --no-cache | tail -3
@@ -57,6 +57,36 @@ typecheck: $(INSTALLED) ## Check the types (mypy, strict)
 clean: ## Remove what was installed and cached (never the data in .opsconnect)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# Containers: Docker with its Compose plugin is all they need.
+COMPOSE := docker compose --env-file .env.compose
+COMPOSE_SECRETS := ADMIN_KEY DEMO_SECRET OWNER_PASSWORD POSTGRES_PASSWORD REDIS_PASSWORD SERVING_PASSWORD
+
+# Made once and then left alone: the database in the volume knows these passwords too.
+.env.compose:
+	@umask 077 && { \
+	echo "# Made once by 'make up': the passwords of the containers. Keep it as long as their data."; \
+	for name in $(COMPOSE_SECRETS); do \
+		value=$$(od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n') && test $${#value} -eq 48 || exit 1; \
+		echo "$$name=$$value"; \
+	done; } > $@.new && mv $@.new $@
+
+.PHONY: up
+up: .env.compose ## Run everything in containers: Postgres, Valkey, Jaeger, migrations, API
+	@REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(COMPOSE) up --build --detach --wait
+	@echo
+	@echo "  API      http://127.0.0.1:8000/docs   the key is ADMIN_KEY in .env.compose"
+	@echo "  Traces   http://127.0.0.1:16686"
+	@echo "  Sources  $(COMPOSE) run --rm --no-deps -v ./opsconnect.example.yaml:/sources.yaml:ro api apply -f /sources.yaml"
+	@echo "  Logs     $(COMPOSE) logs --follow api"
+
+.PHONY: down
+down: ## Stop the containers; their data stay in the volume
+	@test -f .env.compose || { echo "nothing to stop: there is no .env.compose, which 'make up' writes"; exit 1; }
+	@$(COMPOSE) down
+
+.PHONY: image
+image: ## Build the container image alone, as opsconnect:local
+	@docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag opsconnect:local .
 # Everything it needs it starts itself; only the load generator comes from the system.
 ROUNDS ?= 5
 SECONDS ?= 10

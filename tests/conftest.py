@@ -9,9 +9,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.adapters.postgres.connections import Budget
 from app.infra.embedded import PostgresServer, RedisServer, claim, find_redis
 from app.infra.migrations import migrate
 
+# For tests that are not about waiting: this machine may be busy.
+PATIENT = Budget(acquire_seconds=10, connect_seconds=10, call_seconds=10, lock_seconds=10, statement_seconds=10)
 TEMPLATE = "opsconnect"
 _numbers = count(1)
 

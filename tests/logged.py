@@ -39,6 +39,7 @@ def logged(
     """Send the log of this process to a file, and put everything back afterwards."""
     root = logging.getLogger()
     before, least = list(root.handlers), root.level
+    root.handlers.clear()  # pytest's own would raise where ours must not
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     logs = set_up_logs(environment=environment, level=level, descriptor=descriptor)
     try:

@@ -80,15 +80,15 @@ def _greet(settings: Settings, servers: embedded.EmbeddedServers, port: int, sec
     if settings.admin_key is None:
         console.print("  API and documentation are open on this machine: no admin key is set.")
     console.print("\n  A lead, to the open source [bold]salesforce[/bold]:\n")
-    _line(console, f"curl -s {base}/api/v1/webhook -H 'Content-Type: application/json' -d '{SAMPLE_LEAD}'")
+    _line(console, f"curl -sw '\\n' {base}/api/v1/webhook -H 'Content-Type: application/json' -d '{SAMPLE_LEAD}'")
     console.print(f"\n  A signed webhook, to [bold]demo[/bold] (secret: {secret}):\n")
     _line(
         console,
-        f"curl -s {base}/api/v1/webhooks/demo -H 'Content-Type: application/json' -H 'X-Delivery-Id: 1'"
+        f"curl -sw '\\n' {base}/api/v1/webhooks/demo -H 'Content-Type: application/json' -H 'X-Delivery-Id: 1'"
         f" -H 'X-Signature: sha256={signature}' -d '{SAMPLE_BODY}'",
     )
     console.print("\n  What was kept:\n")
-    _line(console, f"curl -s '{base}/api/v1/events?limit=5'{auth}")
+    _line(console, f"curl -sw '\\n' '{base}/api/v1/events?limit=5'{auth}")
     console.print()
     sys.stdout.flush()
 

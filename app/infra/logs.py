@@ -74,8 +74,8 @@ def _route_standard_library(handler: logging.Handler, least: int) -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # it logs query strings; each request has a line of ours
-    for name in ("sqlalchemy", "urllib3", "asyncio"):
-        # Below that they tell of statements with their values, and of each request to the collector.
+    for name in ("sqlalchemy", "urllib3", "asyncio", "uvicorn.error"):
+        # Below that they tell of statements with their values, of each request to the collector, of starts and ends.
         logging.getLogger(name).setLevel(max(logging.WARNING, least))
 
 
@@ -92,15 +92,22 @@ class _Handler(logging.Handler):
             event: dict[str, Any] = {
                 **_stamp(record.created),
                 "level": record.levelname.lower(),
-                "event": record.getMessage(),
+                "event": _message(record),
                 "logger": record.name,
                 **structlog.contextvars.get_contextvars(),
             }
             if record.exc_info:
                 event["exception"] = logging.Formatter().formatException(record.exc_info)
             self._stream.write(self._render(event) + b"\n")
-        except Exception:  # noqa: BLE001 - a bad format string in a library must not fail a request
+        except Exception:  # noqa: BLE001 - whatever a library logs must not fail a request
             self._stream.dropped += 1
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a template that does not fit its values
+        return str(record.msg)
 
 
 def _stamp(seconds: float | None = None) -> dict[str, Any]:

@@ -1,66 +1,22 @@
 """Spans as a collector receives them, over each recorder there is."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 
 from app.adapters.telemetry import catalog
-from app.adapters.telemetry.canonical_log import CanonicalLog
-from app.adapters.telemetry.intake import RecordedIntake
-from app.adapters.telemetry.metrics import IntakeMetrics
-from app.adapters.telemetry.recorder import Incoming
-from app.adapters.telemetry.tracing import Tracing, open_tracing
 from tests.deliveries import EVENT_ID, MS, T0, a_delivery, a_flush, a_refusal
-from tests.otlp_receiver import OtlpReceiver, Received, otlp_receiver
+from tests.recorders import RECORDERS, Bench, bench_of
 
 SENDER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-SENDER_TRACE, SENDER_SPAN = SENDER.split("-")[1:3]
 SERVER = "POST /api/v1/webhooks/{source}"
-
-RECORDERS: dict[str, Callable[[Incoming], Tracing]] = {
-    "sdk": lambda incoming: open_tracing(version="1.2.3", incoming=incoming),
-}
-
-
-@dataclass
-class Bench:
-    """A recorder under test: the port in front, a collector behind."""
-
-    open_tracing: Callable[[Incoming], Tracing]
-    receiver: OtlpReceiver
-    opened: list[Tracing] = field(default_factory=list)
-    metrics: IntakeMetrics = field(default_factory=lambda: IntakeMetrics(version="1.2.3"))
-
-    def telemetry(self, incoming: Incoming = "link") -> RecordedIntake:
-        """What the container would build. Variables of the environment are read now."""
-        self.opened.append(self.open_tracing(incoming))
-        return RecordedIntake(self.opened[-1].recorder, self.metrics, CanonicalLog(lambda _: None))
-
-    def spans(self, telemetry: RecordedIntake) -> list[Received]:
-        """Everything that was recorded, once all of it is exported."""
-        telemetry.drain()
-        for tracing in self.opened:
-            assert tracing.shutdown(10.0)
-        self.opened.clear()
-        return self.receiver.spans
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with otlp_receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture(params=RECORDERS)
-def bench(request: pytest.FixtureRequest, receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-    bench = Bench(RECORDERS[request.param], receiver)
-    yield bench
-    for tracing in bench.opened:
-        tracing.shutdown(5.0)
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench_of(request.param, monkeypatch) as bench:
+        yield bench
 
 
 def test_a_request_is_one_server_span_with_its_children_and_the_batch_of_its_own(bench: Bench) -> None:
@@ -199,82 +155,6 @@ def test_names_are_few_whatever_senders_do(bench: Bench, method: str, path: str,
     server = bench.receiver.one(name)
     assert name.endswith(server.attributes["http.route"])
     assert server.attributes["http.request.method"] == ("_OTHER" if method == "BREW" else method)
-
-
-def test_a_senders_trace_is_linked_and_not_joined(bench: Bench) -> None:
-    """Any sender could otherwise write into our traces, or switch their sampling off."""
-    telemetry = bench.telemetry("link")
-    unsampled = SENDER[:-2] + "00"
-    delivery = a_delivery(telemetry, traceparent=unsampled, tracestate="vendor=a:b, other=1")
-    telemetry.finish(delivery)
-    bench.spans(telemetry)
-    server = bench.receiver.one(SERVER)
-    assert server.trace_id == delivery.trace.trace_id != SENDER_TRACE
-    assert server.parent_id == ""
-    assert server.links == [(SENDER_TRACE, SENDER_SPAN)]
-    assert server.tracestate == ""
-    assert delivery.trace.traceparent == f"00-{server.trace_id}-{server.span_id}-01"
-
-
-def test_a_senders_trace_is_continued_where_that_is_configured(bench: Bench) -> None:
-    telemetry = bench.telemetry("parent")
-    delivery = a_delivery(telemetry, traceparent=SENDER, tracestate="vendor=a:b, other=1")
-    telemetry.finish(delivery)
-    telemetry.finish(a_delivery(telemetry, traceparent=SENDER[:-2] + "00"))
-    bench.spans(telemetry)
-    server = bench.receiver.one(SERVER)  # the other request's sender did not sample it
-    assert (server.trace_id, server.parent_id, server.links) == (SENDER_TRACE, SENDER_SPAN, [])
-    assert server.tracestate == "vendor=a:b,other=1"
-    assert delivery.trace.traceparent == f"00-{SENDER_TRACE}-{server.span_id}-01"
-
-
-@pytest.mark.parametrize("incoming", ["link", "parent"])
-@pytest.mark.parametrize(
-    "traceparent",
-    [
-        "",
-        "garbage",
-        SENDER.upper(),
-        SENDER + "-extra",
-        SENDER + "\n",
-        "ff" + SENDER[2:],
-        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
-        "00-0af7651916cd43dd8448eb211c80319c-" + "0" * 16 + "-01",
-        SENDER[:-1],
-        SENDER + "0",
-        SENDER.replace("-", "_"),
-        "01" + SENDER[2:] + "-" + "x" * 600,
-        "00-٠af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    ],
-)
-def test_a_malformed_traceparent_is_as_none(bench: Bench, incoming: Incoming, traceparent: str) -> None:
-    telemetry = bench.telemetry(incoming)
-    delivery = a_delivery(telemetry, traceparent=traceparent, tracestate="vendor=1")
-    telemetry.finish(delivery)
-    bench.spans(telemetry)
-    server = bench.receiver.one(SERVER)
-    assert re.fullmatch("[0-9a-f]{32}", server.trace_id)
-    assert (server.trace_id, server.parent_id, server.links) == (delivery.trace.trace_id, "", [])
-    assert server.trace_id != SENDER_TRACE
-
-
-@pytest.mark.parametrize("traceparent", [f" {SENDER}\t", "01" + SENDER[2:] + "-more"])
-def test_space_around_and_later_versions_are_understood(bench: Bench, traceparent: str) -> None:
-    telemetry = bench.telemetry()
-    telemetry.finish(a_delivery(telemetry, traceparent=traceparent))
-    bench.spans(telemetry)
-    assert bench.receiver.one(SERVER).links == [(SENDER_TRACE, SENDER_SPAN)]
-
-
-@pytest.mark.parametrize(
-    "tracestate", ["UPPER=1", "a=1,a=2", "a", "=1", "a=" + "x" * 600, ",".join(f"k{n}=1" for n in range(40)), "a=b\r\n"]
-)
-def test_a_malformed_tracestate_costs_only_itself(bench: Bench, tracestate: str) -> None:
-    telemetry = bench.telemetry("parent")
-    telemetry.finish(a_delivery(telemetry, traceparent=SENDER, tracestate=tracestate))
-    bench.spans(telemetry)
-    server = bench.receiver.one(SERVER)
-    assert (server.parent_id, server.tracestate) == (SENDER_SPAN, "")
 
 
 def test_the_sampler_of_the_environment_decides(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

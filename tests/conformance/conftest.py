@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
-
 from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_store import EventStore

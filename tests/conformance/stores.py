@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from app.adapters.memory.event_store import MemoryEventStore
-from app.adapters.postgres.connections import Budget, Connections
+from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
@@ -22,6 +22,7 @@ from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_reader import EventReader
 from app.core.ports.event_store import EventStore, Outcome, Pending
+from tests.conftest import PATIENT
 
 
 @dataclass
@@ -84,11 +85,11 @@ async def postgres_kit(url: str, stack: AsyncExitStack, wrap: Callable[[EventSto
     """Stores on one database, each with connections of its own."""
 
     def inner() -> PostgresEventStore:
-        connections = Connections(url, budget=Budget(call_seconds=5, acquire_seconds=5, connect_seconds=5), largest=6)
+        connections = Connections(url, budget=PATIENT, largest=6)
         stack.push_async_callback(connections.close)
         return PostgresEventStore(connections)
 
-    engine = make_engine(url, budget=Budget(call_seconds=5, acquire_seconds=5, connect_seconds=5), largest=2)
+    engine = make_engine(url, budget=PATIENT, largest=2)
     stack.push_async_callback(engine.dispose)
 
     async def inbox() -> list[str]:

@@ -100,10 +100,13 @@ class Api:
         """Ask the operator API."""
         return httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=10, **more)
 
-    def post(self, path: str, content: bytes | str = b"{}", **headers: str) -> httpx.Response:
+    def post(self, path: str, content: bytes | str = b"{}", **headers: str | bytes) -> httpx.Response:
         """Send a webhook; underscores in header names become dashes."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.url}{path}", content=content, headers=named, timeout=10)
+        named: dict[bytes, bytes] = {
+            name.replace("_", "-").encode(): value if isinstance(value, bytes) else value.encode()
+            for name, value in headers.items()
+        }
+        return httpx.post(f"{self.url}{path}", content=content, headers=list(named.items()), timeout=10)
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another command beside it."""

@@ -1,34 +1,16 @@
 """Nothing acknowledged is lost, nothing is kept twice: whole processes, real sockets, real servers, kill -9."""
 
 import asyncio
-from collections.abc import Sequence
 from hashlib import sha256
 
+import asyncpg
+
+from app.core.domain.delivery_key import delivery_key
 from tests.conftest import Servers
 from tests.e2e.api import Api, until
 from tests.e2e.conftest import rows
+from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import Sent, acknowledged, deliveries, send_all
-
-
-async def assert_ledger(url: str, work: Sequence[Sent]) -> None:
-    """Every acknowledged delivery has one row with its bytes, and every answer names that row."""
-    kept = {
-        row["delivery_id"]: (str(row["id"]), row["digest"])
-        for row in await rows(url, "SELECT id, delivery_id, digest FROM events")
-    }
-    (count,) = (row[0] for row in await rows(url, "SELECT count(*) FROM events"))
-    assert count == len(kept), "a delivery id stands in two rows"
-    assert set(kept) <= {sent.delivery_id for sent in work}, "something was stored that was never sent"
-    inbox = {str(row["event_id"]) for row in await rows(url, "SELECT event_id FROM inbox")}
-    assert inbox == {event_id for event_id, _ in kept.values()}
-    for sent in work:
-        if sent.acknowledged:
-            assert sent.delivery_id in kept, f"{sent.delivery_id} was acknowledged and is gone: {sent.answers}"
-        if sent.delivery_id in kept:
-            event_id, digest = kept[sent.delivery_id]
-            assert digest == sha256(sent.body).digest()
-            assert {answer for status, answer in sent.answers if status in {200, 202}} <= {event_id}
-        assert {status for status, _ in sent.answers} <= {0, 200, 202, 503}
 
 
 async def test_two_thousand_events_sent_three_times_are_kept_once(api: Api) -> None:
@@ -138,10 +120,6 @@ async def test_a_poisonous_row_does_not_fail_its_neighbours(api: Api) -> None:
 
 async def test_a_blocked_row_does_not_hold_its_neighbours_up(api: Api) -> None:
     """Another session has inserted one key and does not end its transaction: only that key's delivery waits."""
-    import asyncpg
-
-    from app.core.domain.delivery_key import delivery_key
-
     work = deliveries(200)
     blocked = Sent("blocked", b"{}")
     connection = await asyncpg.connect(api.database_url)

@@ -75,13 +75,15 @@ class RedisConnections:
         # RuntimeError: uvloop's way to say that a socket was closed meanwhile.
         except (RedisError, OSError, RuntimeError) as error:
             for connection in self._idle:
-                await _drop(connection)
+                await connection.disconnect(nowait=True)
             raise Unavailable(self._explain(error)) from error
 
     async def _ask(self, command: tuple[bytes, ...], if_unknown: tuple[bytes, ...] | None) -> Any:
         connection = self._idle.pop()
+        transport = None
         try:
             await self._make_ready(connection)
+            transport = _transport(connection)
             await connection.send_packed_command(_packed(command), check_health=False)
             try:
                 return await connection.read_response()
@@ -91,19 +93,22 @@ class RedisConnections:
             await connection.send_packed_command(_packed(if_unknown), check_health=False)
             return await connection.read_response()
         except BaseException:
-            await _drop(connection)
+            if transport is not None:
+                # A plain close would first wait for a frozen peer to read what is not sent yet.
+                transport.abort()
+            await connection.disconnect(nowait=True)
             raise
         finally:
             self._idle.append(connection)
             if self._closed:
-                await _drop(connection)
+                await connection.disconnect(nowait=True)
 
     async def _make_ready(self, connection: Connection) -> None:
         if self._closed:
             raise ConnectionError("these connections were closed")
         if connection.is_connected and await connection.can_read():
             # The server has hung up, or says something that nobody asked: not to be used again.
-            await _drop(connection)
+            await connection.disconnect(nowait=True)
         if not connection.is_connected:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
@@ -150,12 +155,9 @@ def _connection(url: str) -> Connection:
         raise Invalid([fault]) from None
 
 
-async def _drop(connection: Connection) -> None:
-    """Close at once, with what is not sent yet: a plain close would wait for a frozen peer to read it."""
-    writer = connection._writer  # noqa: SLF001 (redis-py has no public way to abort)
-    if writer is not None:
-        writer.transport.abort()
-        await connection.disconnect(nowait=True)
+def _transport(connection: Connection) -> asyncio.WriteTransport | None:
+    writer = connection._writer  # noqa: SLF001 (redis-py closes, and has no public way to abort)
+    return None if writer is None else writer.transport
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:

@@ -18,4 +18,4 @@ class RedisProbe(Probe):
         """PING; the connections' budget, well below a second, bounds it."""
         started = time.perf_counter()
         await self._connections.ping()
-        return (time.perf_counter() - started) * 1000
+        return round((time.perf_counter() - started) * 1000, 2)

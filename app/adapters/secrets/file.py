@@ -40,10 +40,13 @@ def _read(path: Path, reference: str) -> bytes:
     try:
         # Without O_NONBLOCK, opening a named pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SecretMissing(f"{reference} is not a regular file: name a file that holds the secret")
-            value = file.read(LARGEST_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                value = file.read(LARGEST_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise SecretMissing(
             f"{reference} cannot be read ({error.strerror}): put the secret there, readable for this process"

@@ -152,7 +152,7 @@ TELEMETRY_FAILED = LogEvent(
     ("part", "error", "where"),
 )  # fmt: skip
 EXPORT_FAILED = LogEvent(
-    "telemetry.export_failed", "warning",
+    "telemetry.export_failed", "warning, info where no endpoint was configured",
     "spans do not reach the collector; at most once a minute, and once an hour where no endpoint was configured",
     ("endpoint", "reason", "spans_lost", "hint"),
 )  # fmt: skip

@@ -17,13 +17,16 @@ _CHATTY = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemet
 class WatchedExporter(SpanExporter):
     """An exporter whose failures are counted and told sparingly. `taken` and `lost` count spans."""
 
-    def __init__(self, exporter: SpanExporter, *, endpoint: str, hint: str, every_seconds: float) -> None:
+    def __init__(
+        self, exporter: SpanExporter, *, endpoint: str, configured: bool, hint: str, every_seconds: float
+    ) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
+        self._configured = configured
         self._hint = hint
         self._every = every_seconds
         self._silent_until = float("-inf")
-        self._failing = False
+        self.failing = False
         self._told_lost = 0
         self.taken = 0
         self.lost = 0
@@ -41,20 +44,22 @@ class WatchedExporter(SpanExporter):
             if result is not SpanExportResult.SUCCESS:
                 self.lost += len(spans)
                 self.trouble("the export failed")
-            elif self._failing:
-                self._failing = False
+            elif self.failing:
+                self.failing = False
                 self._silent_until = float("-inf")
                 structlog.get_logger().info(catalog.EXPORT_RECOVERED.name, endpoint=self._endpoint)
         return result
 
     def trouble(self, reason: str) -> None:
         """Tell that spans do not get through, unless that was told lately."""
-        self._failing = True
+        self.failing = True
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + self._every
             lost, self._told_lost = self.lost - self._told_lost, self.lost
-            structlog.get_logger().warning(
+            log = structlog.get_logger()
+            # Who named no collector is told, but has no trouble.
+            (log.warning if self._configured else log.info)(
                 catalog.EXPORT_FAILED.name,
                 endpoint=self._endpoint,
                 reason=reason,
@@ -96,7 +101,7 @@ def _reason(record: logging.LogRecord) -> str:
         return record.exc_info[0].__name__
     # What is left is a status code, the answer's reason phrase, and the kind of thing that was sent.
     status = [str(arg)[:80] for arg in args if isinstance(arg, str | int) and arg != "spans"]
-    return " ".join(status) or record.msg.partition(":")[0][:80]
+    return " ".join(status) or record.getMessage()[:80]
 
 
 class CountingProcessor(BatchSpanProcessor):

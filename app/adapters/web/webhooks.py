@@ -99,7 +99,7 @@ class WebhookDoor:
             code = "outcome_unknown" if isinstance(error, OutcomeUnknown) else "unavailable"
             await answer.problem(code, extra=((b"retry-after", retry_after()),))
         except Exception as error:  # noqa: BLE001 (a defect of ours must not look like the sender's fault, nor like success)
-            _log.exception("a webhook met a defect")
+            _log.exception("webhook.defect")
             delivery.detail = f"defect: {type(error).__name__}"
             if not delivery.status:
                 await answer.problem("unavailable", extra=((b"retry-after", retry_after()),))

@@ -1,7 +1,7 @@
 """How parts of a request are written in a document: a header, a place in the body, a size, an address."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,9 @@ _UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 _LITERALS = {"null", "true", "false"}
 _LOOKS = {"field", "index", "slice", "current"}
 """What in a JMESPath depends on what it is given."""
+
+_LONGEST_PATH = 256
+"""So that no expression nests deeper than evaluating it at intake can stand."""
 
 _LONGEST_ADDRESS = 2048
 
@@ -63,6 +66,8 @@ def read_place(part: Part, *, digest: bool) -> Place | None:
 
 def path_fault(expression: str) -> str | None:
     """Say what is wrong with a JMESPath that is to find something in a body; None when nothing is."""
+    if len(expression) > _LONGEST_PATH:
+        return f"is longer than {_LONGEST_PATH} characters"
     try:
         nodes = list(_nodes(jmespath.compile(expression).parsed))
         tokens = list(Lexer().tokenize(expression))
@@ -71,6 +76,12 @@ def path_fault(expression: str) -> str | None:
         return f'"{shown(expression)}" is not a JMESPath: {shown(str(error).partition(chr(10))[0].rstrip(": "))}'
     except RecursionError:
         return f'"{shown(expression)}" is nested too deep'
+    return _meaning_fault(expression, nodes, tokens)
+
+
+def _meaning_fault(
+    expression: str, nodes: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]
+) -> str | None:
     for token in tokens:
         if token["type"] == "unquoted_identifier" and token["value"] in _LITERALS:
             word = token["value"]

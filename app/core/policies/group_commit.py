@@ -6,7 +6,8 @@ on until the queue is empty. An idle flusher starts at once and never lingers: l
 two, so that one commit that hangs does not hold up the next.
 
 A batch that fails because of one of its rows (`RowFault`) is appended again in halves, until the row at fault stands
-alone and fails alone; its neighbours are kept. Any other failure is the whole batch's.
+alone and fails alone; its neighbours are kept. Larger parts go first, because a lone row may wait for a lock as long
+as the store lets it. Any other failure is the whole batch's.
 
 Each caller gets an answer within the budget, counted from its call: who still waits in the queue by then was not kept
 (`Unavailable`), who is in flight may have been (`OutcomeUnknown`). The futures are all made with the same budget, so
@@ -17,7 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowFault, Unavailable
 from app.core.domain.event import NewEvent
@@ -90,71 +91,81 @@ class GroupCommit(EventStore):
         # One flusher that has not begun yet will see this event too.
         if not self._starting and len(self._flushing) < self._bounds.flushers:
             self._starting = True
-            task = loop.create_task(self._flush())
-            self._flushing.add(task)
-            task.add_done_callback(self._flushing.discard)
+            self._flushing.add(loop.create_task(self._flush(), name="flush"))
         return settled
 
     async def _flush(self) -> None:
         self._starting = False
-        while batch := self._take():
-            await self._commit(batch)
+        this = cast("asyncio.Task[None]", asyncio.current_task())
+        try:
+            while batch := self._take():
+                await self._commit(batch)
+        finally:
+            # Not in a callback of the task, which runs a moment later: who comes in between would find all flushers
+            # busy and be seen by none.
+            self._flushing.discard(this)
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         size = 0
         while self._queue and len(batch) < self._bounds.rows:
-            size += len(self._queue[0].event.body)
-            if batch and size > self._bounds.bytes:
-                break
-            waiting = self._queue.popleft()
             # Who was given up, or left, before anybody took him is not kept.
-            if not waiting.settled.done():
-                batch.append(waiting)
+            if not self._queue[0].settled.done():
+                size += len(self._queue[0].event.body)
+                if batch and size > self._bounds.bytes:
+                    break
+                batch.append(self._queue[0])
+            self._queue.popleft()
         return batch
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            outcomes = await self._inner.append([waiting.event for waiting in batch])
-        except RowFault as fault:
-            await self._halve(batch, fault)
-        except OpsConnectError as error:
-            _fail(batch, error)
-        except BaseException as error:
-            # A defect or the end of the process: nobody may be left waiting, and nobody knows what was kept.
-            _fail(batch, OutcomeUnknown(f"the commit broke off: {type(error).__name__}"))
-            if not isinstance(error, Exception):
-                raise
-            # Those in the queue still have a flusher.
-            context = {"message": "appending a batch of events failed in an unknown way", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-        else:
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                if isinstance(outcome, Pending):
-                    _follow(outcome, waiting.settled)
-                elif not waiting.settled.done():
-                    waiting.settled.set_result(outcome)
-
-    async def _halve(self, batch: Sequence[_Waiting], fault: RowFault) -> None:
-        if len(batch) == 1:
-            _fail(batch, fault)
-            return
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
+        parts = deque([batch])
+        while parts:
             # Time may run out on the way when many rows are blocked; those left over have their answer by then.
-            if left := [waiting for waiting in half if not waiting.settled.done()]:
-                await self._commit(left)
+            part = [waiting for waiting in parts.popleft() if not waiting.settled.done()]
+            if not part:
+                continue
+            try:
+                outcomes = await self._inner.append([waiting.event for waiting in part])
+            except RowFault as fault:
+                if len(part) == 1:
+                    _fail(part, fault)
+                else:
+                    middle = len(part) // 2
+                    parts += (part[:middle], part[middle:])
+            except OpsConnectError as error:
+                _fail(part, error)
+            except BaseException as error:
+                # A defect or the end of the process: nobody may be left waiting, and nobody knows what was kept.
+                for broken_off in (part, *parts):
+                    _fail(broken_off, OutcomeUnknown(f"the commit broke off: {type(error).__name__}"))
+                if not isinstance(error, Exception):
+                    raise
+                # Those in the queue still have a flusher.
+                context = {"message": "appending a batch of events failed in an unknown way", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+                return
+            else:
+                _hand_over(part, outcomes)
 
     def _expire(self) -> None:
         """Answer everybody whose budget is used up; then wait for the next to fall due."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        queued = {waiting.settled for waiting in self._queue} if self._due and self._due[0][0] <= now else set()
         while self._due and (self._due[0][0] <= now or self._due[0][1].done()):
             _, settled = self._due.popleft()
             if not settled.done():
-                settled.set_exception(_too_late(queued=settled in queued))
+                # The queue has the same order, so whoever is due and still in it is the first there.
+                self._forget_answered()
+                queued = bool(self._queue) and self._queue[0].settled is settled
+                settled.set_exception(_too_late(queued=queued))
+        self._forget_answered()
         self._timer = loop.call_at(self._due[0][0], self._expire) if self._due else None
+
+    def _forget_answered(self) -> None:
+        """Let go of the events at the head of the queue whose callers need no answer any more."""
+        while self._queue and self._queue[0].settled.done():
+            self._queue.popleft()
 
 
 def _too_late(*, queued: bool) -> OpsConnectError:
@@ -170,13 +181,25 @@ def _fail(batch: Sequence[_Waiting], error: OpsConnectError) -> None:
             waiting.settled.set_exception(type(error)(str(error)))
 
 
+def _hand_over(part: Sequence[_Waiting], outcomes: Sequence[Outcome | Pending]) -> None:
+    for waiting, outcome in zip(part, outcomes, strict=True):
+        if isinstance(outcome, Pending):
+            _follow(outcome, waiting.settled)
+        elif not waiting.settled.done():
+            waiting.settled.set_result(outcome)
+
+
 def _follow(pending: Pending, settled: "asyncio.Future[Outcome]") -> None:
     def hand_over(done: "asyncio.Future[Outcome]") -> None:
+        error = OutcomeUnknown("the commit broke off") if done.cancelled() else done.exception()
         if settled.done():
-            done.exception()
-        elif error := done.exception():
+            return
+        if error is not None:
             settled.set_exception(error)
         else:
             settled.set_result(done.result())
 
-    asyncio.ensure_future(pending.outcome).add_done_callback(hand_over)
+    outcome = asyncio.ensure_future(pending.outcome)
+    outcome.add_done_callback(hand_over)
+    # Who is answered in another way, because time was up, gives up: nothing more need be done for him.
+    settled.add_done_callback(lambda _: outcome.cancel())

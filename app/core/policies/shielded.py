@@ -8,13 +8,16 @@ The protocol, for the events of one `append`:
    - *held*, or the lock cannot be asked: the event goes to the store, together with all of its kind.
    - *a marker* that names the same body, in the epoch that the store vouches for at this moment: the event is a
      duplicate, answered without the store and counted within a second. Any other marker proves nothing: to the store.
-   - *busy*, another process has the key in hand: the event leaves the batch. After 15 ms the lock is asked once more;
-     then the event goes to the store in a statement of its own, whatever the lock says.
+   - *busy*, another process has the key in hand: the event leaves the batch (its outcome is `Pending`). After 15 ms the
+     lock is asked once more, for all busy keys of the call together; those that it does not prove go to the store in
+     a statement of their own, whatever it says.
 3. When the store has committed, markers are written and locks freed by a round trip that nobody waits for. If the
-   store fails, the locks are freed; a `RowFault` leaves them, since the same process appends the halves at once and
-   finds them held by itself. What is never freed frees itself after some seconds.
+   store fails, the locks are freed; the `RowFault` of several rows leaves them, since the same process appends the
+   halves at once and finds them held by itself. What is never freed frees itself after some seconds.
 4. Whoever waited in this process for a key (1) is a duplicate if the first was kept with the same body; else all who
-   wait for the key go to the store together, in one statement of their own.
+   wait for the key (up to the size of a batch) go to the store together, in one statement of their own.
+5. When a call fails as a whole, its events that are `Pending` are given up: the caller appends them anew, or answers
+   for them. So each event is appended by one hand at a time, and counted once.
 
 So a storm on one key costs one statement at a time in each process, and a marker is written only after a commit and
 believed only in that commit's own epoch: a lost, flushed, hung or stale lock costs time and never an event.
@@ -23,10 +26,11 @@ believed only in that commit's own epoch: a lost, flushed, hung or stale lock co
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from app.core.domain.errors import OpsConnectError, RowFault, Unavailable
+from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowFault, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId
 from app.core.ports.event_store import Appended, Duplicate, EventStore, Flush, Outcome, Pending
@@ -38,10 +42,23 @@ SECOND_LOOK_SECONDS = 0.015
 COUNT_EVERY_SECONDS = 0.4
 MOST_UNSETTLED = 20_000
 """Markers that may wait to be written while the lock is slow; more are dropped, which costs only time later."""
+MOST_AT_ONCE = 2_000
+"""Markers written in one round trip: more would hold the lock server up for those who ask it meanwhile."""
+MOST_ROWS_APART = 256
+MOST_BYTES_APART = 4_000_000
+"""How much goes into one statement beside the batches; a single event may be larger."""
+
+
+class _Kept(NamedTuple):
+    """What is known to be committed under a key."""
+
+    event_id: EventId
+    digest: bytes
+    flush: Flush
 
 
 class _Waiter:
-    """An event that waits for another one of its key."""
+    """An event that left its batch. Whoever gave it up cancelled the outcome, or has it already."""
 
     __slots__ = ("event", "outcome")
 
@@ -86,52 +103,57 @@ class Shielded(EventStore):
         """Answer from markers what they prove; append the rest; leave busy keys to a task of their own."""
         outcomes: dict[EventId, Outcome | Pending] = {}
         asked: list[NewEvent] = []
+        waiters: list[_Waiter] = []
         for event in events:
             waiting = self._in_hand.get(event.key)
             if waiting is None:
                 self._in_hand[event.key] = []
                 asked.append(event)
             else:
-                waiter = _Waiter(event)
-                waiting.append(waiter)
-                outcomes[event.id] = Pending(waiter.outcome)
+                waiting.append(_leave(event, waiters, outcomes))
         if asked:
-            await self._append_in_hand(asked, outcomes)
+            await self._append_in_hand(asked, waiters, outcomes)
         return [outcomes[event.id] for event in events]
 
-    async def _append_in_hand(self, asked: list[NewEvent], outcomes: dict[EventId, Outcome | Pending]) -> None:
+    async def _append_in_hand(
+        self, asked: list[NewEvent], waiters: list[_Waiter], outcomes: dict[EventId, Outcome | Pending]
+    ) -> None:
         flush = Flush()
-        settled: dict[bytes, Outcome] = {}
-        elsewhere: set[bytes] = set()
+        kept: dict[bytes, _Kept] = {}
+        busy: list[_Waiter] = []
         try:
-            locks = await self._ask(asked, flush)
-            ours = []
-            for event, lock in zip(asked, locks, strict=True):
-                if lock is Lock.BUSY:
-                    elsewhere.add(event.key)
-                    outcomes[event.id] = Pending(self._spawn(self._look_again(event)))
-                elif isinstance(lock, Marker) and self._proves(lock, event):
-                    settled[event.key] = outcomes[event.id] = self._repeated(lock.event_id, event, flush)
-                else:
-                    ours.append(event)
-            if ours:
-                for event, outcome in zip(ours, await self._to_store(ours, flush), strict=True):
-                    settled[event.key] = outcomes[event.id] = outcome
+            answers = list(zip(asked, await self._ask(asked, flush), strict=True))
+            kept |= {event.key: answer for event, answer in answers if isinstance(answer, _Kept)}
+            proved = [event for event in asked if event.key in kept]
+            busy += [_leave(event, waiters, outcomes) for event, answer in answers if answer is Lock.BUSY]
+            if busy:
+                self._spawn(self._append_apart(busy, second_look=True))
+            if ours := [event for event, answer in answers if answer is Lock.HELD]:
+                appended = await self._to_store(ours, flush)
+                outcomes |= {event.id: outcome for event, outcome in zip(ours, appended, strict=True)}
+                kept |= _known(ours, appended)
+            outcomes |= {event.id: self._repeated(kept[event.key], event) for event in proved}
+        except BaseException:
+            for waiter in waiters:
+                waiter.outcome.cancel()
+            raise
         finally:
+            elsewhere = {waiter.event.key for waiter in busy}
             for event in asked:
                 if event.key not in elsewhere:
-                    self._let_go(event, settled.get(event.key))
+                    self._let_go(event.key, kept.get(event.key))
 
-    async def _ask(self, events: Sequence[NewEvent], flush: Flush) -> Sequence[Lock | Marker | None]:
-        """Ask the lock; None for each key when it cannot be asked."""
+    async def _ask(self, events: Sequence[NewEvent], flush: Flush) -> list[Lock | _Kept]:
+        """Ask the lock: what its markers prove, which keys are busy; all others are held, or as good as held."""
         flush.lock_started_ns = time.time_ns()
-        locks: Sequence[Lock | Marker | None]
+        answers: list[Lock | _Kept]
         try:
             locks = await self._lock.acquire([event.key for event in events])
         except Unavailable:
-            locks = [None] * len(events)
+            answers = [Lock.HELD] * len(events)
             flush.locks = {"unshielded": len(events)}
         else:
+            answers = [self._judged(event, lock, flush) for event, lock in zip(events, locks, strict=True)]
             counts = {"held": 0, "busy": 0, "marked": 0}
             for lock in locks:
                 counts["marked" if isinstance(lock, Marker) else "busy" if lock is Lock.BUSY else "held"] += 1
@@ -139,10 +161,13 @@ class Shielded(EventStore):
         for outcome, count in flush.locks.items():
             self.lock_outcomes[outcome] += count
         flush.lock_ended_ns = time.time_ns()
-        return locks
+        return answers
 
-    def _proves(self, marker: Marker, event: NewEvent) -> bool:
-        return marker.digest == event.digest and marker.epoch != "" and marker.epoch == self._inner.epoch()
+    def _judged(self, event: NewEvent, lock: Lock | Marker, flush: Flush) -> Lock | _Kept:
+        if not isinstance(lock, Marker):
+            return lock
+        proves = lock.digest == event.digest and lock.epoch != "" and lock.epoch == self._inner.epoch()
+        return _Kept(lock.event_id, lock.digest, flush) if proves else Lock.HELD
 
     async def _to_store(self, events: Sequence[NewEvent], asked: Flush) -> Sequence[Outcome]:
         """Append to the store; note for the lock what came of it."""
@@ -151,19 +176,15 @@ class Shielded(EventStore):
                 outcome if not isinstance(outcome, Pending) else await outcome.outcome
                 for outcome in await self._inner.append(events)
             ]
-        except RowFault:
+        except BaseException as error:
+            if not (isinstance(error, RowFault) and len(events) > 1):
+                self._settle((), [event.key for event in events])
             raise
-        except BaseException:
-            self._settle((), [event.key for event in events])
-            raise
-        committed, released = [], []
-        for event, outcome in zip(events, outcomes, strict=True):
-            if isinstance(outcome, Appended) or outcome.same_body:
-                marker = Marker(outcome.event_id, event.digest, outcome.flush.epoch)
-                committed.append(Committed(event.key, marker))
-            else:
-                released.append(event.key)
-        self._settle(committed, released)
+        known = _known(events, outcomes)
+        self._settle(
+            [Committed(key, Marker(kept.event_id, kept.digest, kept.flush.epoch)) for key, kept in known.items()],
+            [event.key for event in events if event.key not in known],
+        )
         story = outcomes[0].flush
         story.lock_started_ns, story.lock_ended_ns, story.locks = (
             asked.lock_started_ns,
@@ -172,72 +193,76 @@ class Shielded(EventStore):
         )
         return outcomes
 
-    async def _look_again(self, event: NewEvent) -> Outcome:
-        """Give another process a moment with this key; then go to the store, whatever the lock says."""
+    async def _append_apart(self, waiters: Sequence[_Waiter], *, second_look: bool = False) -> None:
+        """Send these to the store in a statement of their own (each in one, if a row is at fault); free their keys."""
+        flush = Flush()
+        kept: dict[bytes, _Kept] = {}
+        in_hand = dict.fromkeys(waiter.event.key for waiter in waiters)
+        parts = deque([waiters])
+        try:
+            if second_look:
+                for waiter, known in await self._look_again(waiters, flush):
+                    self._answer(waiter, known)
+                    del in_hand[waiter.event.key]
+                    self._let_go(waiter.event.key, known)
+            while parts:
+                if part := [waiter for waiter in parts.popleft() if not waiter.outcome.done()]:
+                    parts += await self._append_part(part, flush, kept)
+        finally:
+            _refuse(waiters, OutcomeUnknown("the commit broke off"))  # only a defect leaves anybody to be told so
+            for key in in_hand:
+                self._let_go(key, kept.get(key))
+
+    async def _look_again(self, waiters: Sequence[_Waiter], flush: Flush) -> list[tuple[_Waiter, _Kept]]:
+        """Give another process a moment with these keys; then say which of them are proved by now."""
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        outcome: Outcome | None = None
-        try:
-            flush = Flush()
-            (lock,) = await self._ask([event], flush)
-            if isinstance(lock, Marker) and self._proves(lock, event):
-                outcome = self._repeated(lock.event_id, event, flush)
-            else:
-                (outcome,) = await self._to_store([event], flush)
-            return outcome
-        finally:
-            self._let_go(event, outcome)
+        answers = await self._ask([waiter.event for waiter in waiters], flush)
+        return [(waiter, known) for waiter, known in zip(waiters, answers, strict=True) if isinstance(known, _Kept)]
 
-    def _let_go(self, event: NewEvent, outcome: Outcome | None) -> None:
-        """Free the key in this process, and answer those who waited for it."""
-        waiting = self._in_hand.get(event.key)
-        if not waiting:
-            self._in_hand.pop(event.key, None)
-            return
-        unproved = []
-        known = outcome is not None and (isinstance(outcome, Appended) or outcome.same_body)
-        for waiter in waiting:
-            if waiter.outcome.done():
-                continue
-            if outcome is not None and known and waiter.event.digest == event.digest:
-                waiter.outcome.set_result(self._repeated(outcome.event_id, waiter.event, outcome.flush))
-            else:
-                unproved.append(waiter)
-        if not unproved:
-            del self._in_hand[event.key]
-            return
-        # The key stays in hand for those who come meanwhile.
-        self._in_hand[event.key] = []
-        self._spawn(self._append_alone(unproved))
-
-    async def _append_alone(self, waiters: Sequence[_Waiter]) -> None:
-        """Send everybody who waits for one key to the store together, in a statement of their own."""
-        outcome: Outcome | None = None
+    async def _append_part(
+        self, part: Sequence[_Waiter], flush: Flush, kept: dict[bytes, _Kept]
+    ) -> Sequence[Sequence[_Waiter]]:
+        """Append these and answer them; give the parts in which they must be appended again."""
+        events = [waiter.event for waiter in part]
         try:
-            outcomes = await self._to_store([waiter.event for waiter in waiters], Flush())
-            outcome = outcomes[0]
-            for waiter, answer in zip(waiters, outcomes, strict=True):
-                if not waiter.outcome.done():
-                    waiter.outcome.set_result(answer)
+            outcomes = await self._to_store(events, flush)
         except RowFault as fault:
-            if len(waiters) == 1 and not waiters[0].outcome.done():
-                waiters[0].outcome.set_exception(type(fault)(str(fault)))
-            for waiter in waiters if len(waiters) > 1 else ():
-                await self._append_alone([waiter])
+            if len(part) > 1:
+                return [[waiter] for waiter in part]
+            _refuse(part, fault)
         except OpsConnectError as error:
-            for waiter in waiters:
+            _refuse(part, error)
+        else:
+            kept |= _known(events, outcomes)
+            for waiter, outcome in zip(part, outcomes, strict=True):
                 if not waiter.outcome.done():
-                    waiter.outcome.set_exception(type(error)(str(error)))
-        finally:
-            for waiter in waiters:
-                waiter.outcome.cancel()  # a defect leaves nobody waiting; no effect on those who are answered
-            self._let_go(waiters[0].event, outcome)
+                    waiter.outcome.set_result(outcome)
+        return []
 
-    def _repeated(self, first: EventId, event: NewEvent, flush: Flush) -> Outcome:
-        """Answer an event whose key is known to be committed, without the store."""
-        if first == event.id:  # the very same event, appended again after a neighbour's fault
-            return Appended(first, flush)
-        self._counts[first] = self._counts.get(first, 0) + 1
-        return Duplicate(first, True, flush)
+    def _let_go(self, key: bytes, kept: _Kept | None) -> None:
+        """Free the key in this process, and answer those who waited for it."""
+        unproved = []
+        for waiter in self._in_hand.pop(key):
+            if kept is not None and kept.digest == waiter.event.digest:
+                self._answer(waiter, kept)
+            elif not waiter.outcome.done():
+                unproved.append(waiter)
+        if unproved:
+            # The key stays in hand: for those who come meanwhile, and for those who do not fit into one statement.
+            fitting = _fitting(unproved)
+            self._in_hand[key] = unproved[fitting:]
+            self._spawn(self._append_apart(unproved[:fitting]))
+
+    def _answer(self, waiter: _Waiter, kept: _Kept) -> None:
+        if not waiter.outcome.done():
+            waiter.outcome.set_result(self._repeated(kept, waiter.event))
+
+    def _repeated(self, kept: _Kept, event: NewEvent) -> Outcome:
+        """Answer an event whose key and body are known to be committed, without the store."""
+        if kept.event_id == event.id:  # the very same event, appended again after a neighbour's fault
+            return Appended(event.id, kept.flush)
+        self._counts[kept.event_id] = self._counts.get(kept.event_id, 0) + 1
+        return Duplicate(kept.event_id, True, kept.flush)
 
     def _settle(self, committed: Sequence[Committed], released: Sequence[bytes]) -> None:
         if len(self._committed) + len(self._released) < MOST_UNSETTLED:
@@ -249,8 +274,8 @@ class Shielded(EventStore):
     async def _settle_all(self) -> None:
         """Write what has gathered; while one round trip is under way, the next one gathers."""
         while self._committed or self._released:
-            committed, self._committed = self._committed, []
-            released, self._released = self._released, []
+            committed, self._committed = self._committed[:MOST_AT_ONCE], self._committed[MOST_AT_ONCE:]
+            released, self._released = self._released[:MOST_AT_ONCE], self._released[MOST_AT_ONCE:]
             try:
                 await self._lock.settle(committed, released)
             except Unavailable:
@@ -281,3 +306,37 @@ class Shielded(EventStore):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _leave(event: NewEvent, waiters: list[_Waiter], outcomes: dict[EventId, Outcome | Pending]) -> _Waiter:
+    """Take an event out of its batch."""
+    waiter = _Waiter(event)
+    waiters.append(waiter)
+    outcomes[event.id] = Pending(waiter.outcome)
+    return waiter
+
+
+def _known(events: Sequence[NewEvent], outcomes: Sequence[Outcome]) -> dict[bytes, _Kept]:
+    """Say what the outcomes prove; a duplicate with another body names the first event, but not what is in it."""
+    return {
+        event.key: _Kept(outcome.event_id, event.digest, outcome.flush)
+        for event, outcome in zip(events, outcomes, strict=True)
+        if isinstance(outcome, Appended) or outcome.same_body
+    }
+
+
+def _refuse(waiters: Sequence[_Waiter], error: OpsConnectError) -> None:
+    for waiter in waiters:
+        if not waiter.outcome.done():
+            # An exception object of its own for each: awaiting one writes a traceback into it.
+            waiter.outcome.set_exception(type(error)(str(error)))
+
+
+def _fitting(waiters: Sequence[_Waiter]) -> int:
+    """Count how many of the first go into one statement: one at least."""
+    size = 0
+    for number, waiter in enumerate(waiters):
+        size += len(waiter.event.body)
+        if number == MOST_ROWS_APART or (number and size > MOST_BYTES_APART):
+            return number
+    return len(waiters)

@@ -1,0 +1,18 @@
+-- What a serving process may do, and nothing beyond it. Run it as the role that migrates, after `opsconnect migrate`,
+-- and again after every upgrade:
+--
+--     psql "$MIGRATING_URL" -v ON_ERROR_STOP=1 -v serving=opsconnect -f deploy/postgres/grants.sql
+--
+-- Rights on a partitioned table are enough for its partitions, those to come included. The day partitions are made by
+-- a function that runs as the migrating role, so serving needs no right to change the schema.
+BEGIN;
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :"serving";
+GRANT USAGE ON SCHEMA public TO :"serving";
+GRANT SELECT, INSERT ON events, conflicts TO :"serving";
+GRANT SELECT, INSERT, UPDATE ON event_states TO :"serving";  -- UPDATE: states, and counting duplicates
+GRANT SELECT, INSERT, DELETE ON delivery_keys TO :"serving";  -- DELETE: keys past their time
+GRANT INSERT ON inbox TO :"serving";  -- its numbers come from an identity column, which asks for no right of its own
+GRANT SELECT ON sources, alembic_version TO :"serving";
+REVOKE EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) TO :"serving";
+COMMIT;

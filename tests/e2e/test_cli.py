@@ -1,0 +1,179 @@
+"""The command line through the real process, on a real Postgres."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+
+ROOT = Path(__file__).parents[2]
+
+FILE = """
+sources:
+  - {name: demo, provider: hmac, verify: {header: X-A}, secrets: ["file:demo.secret"]}
+  - {name: salesforce, provider: salesforce, verify: none}
+"""
+
+
+@dataclass
+class Answer:
+    code: int
+    out: list[str]
+    err: list[str]
+
+
+@dataclass
+class Shell:
+    """Runs `python -m app` in a folder of its own."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Answer:
+        clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("OPSCONNECT_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *arguments],
+            cwd=self.folder,
+            env={**clean, "PYTHONPATH": str(ROOT), **self.variables},
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+            timeout=30,
+        )
+        out, err = done.stdout.decode(), done.stderr.decode()
+        assert "Traceback" not in err, err
+        return Answer(done.returncode, out.splitlines(), err.splitlines())
+
+
+@pytest.fixture
+def shell(tmp_path: Path, database_url: str) -> Shell:
+    (tmp_path / "demo.secret").write_text("canary\n")
+    (tmp_path / "opsconnect.yaml").write_text(FILE)
+    patient = {
+        f"OPSCONNECT_POSTGRES_{wait}_SECONDS": "10" for wait in ("ACQUIRE", "CONNECT", "APPEND", "LOCK", "STATEMENT")
+    }
+    return Shell(tmp_path, {"OPSCONNECT_DATABASE_URL": database_url, **patient})
+
+
+async def test_applying_creates_then_changes_nothing_then_shows_what_changed(shell: Shell) -> None:
+    assert shell("apply", "-f", "opsconnect.yaml") == Answer(
+        0, ["created    demo", "created    salesforce", "", "2 created."], []
+    )
+    assert shell("apply", "-f", "opsconnect.yaml").out[-1] == "2 unchanged."
+    changed = FILE.replace("X-A}", "X-B, prefix: v1=}")
+    dry_run = shell("apply", "-f", "-", "--dry-run", stdin=changed)
+    assert dry_run == Answer(
+        0,
+        [
+            "changed    demo        verify.header: x-a → x-b",
+            "                       verify.prefix: not given → v1=",
+            "unchanged  salesforce",
+            "",
+            "1 changed, 1 unchanged. A dry run: nothing was written.",
+        ],
+        [],
+    )
+    assert shell("apply", "-f", "-", stdin=changed).out[0] == dry_run.out[0]
+
+
+async def test_json_gives_the_plan_and_nothing_else_on_stdout(shell: Shell) -> None:
+    (shell.folder / "demo.secret").unlink()
+    answer = shell("apply", "-f", "opsconnect.yaml", "--json")
+    assert answer.err == []
+    plan = json.loads("\n".join(answer.out))
+    assert plan["applied"] is True
+    assert plan["sources"] == [
+        {"name": "demo", "change": "created", "diff": []},
+        {"name": "salesforce", "change": "created", "diff": []},
+    ]
+    assert [warning["where"] for warning in plan["warnings"]] == ["line 3, sources[0].secrets[0]"]
+
+
+async def test_a_secret_that_is_not_here_is_a_warning_on_stderr(shell: Shell) -> None:
+    (shell.folder / "demo.secret").unlink()
+    answer = shell("apply", "-f", "opsconnect.yaml")
+    assert answer.code == 0
+    assert [line.split(" cannot")[0] for line in answer.err] == [
+        "warning  line 3, sources[0].secrets[0]: file:demo.secret"
+    ]
+
+
+async def test_each_fault_of_a_document_is_one_line_on_stderr_and_the_exit_code_is_1(shell: Shell) -> None:
+    bad = FILE.replace("name: demo", "name: Demo").replace("verify: none", "verify: off")
+    answer = shell("apply", "-f", "-", stdin=bad)
+    assert (answer.code, answer.out) == (1, [])
+    assert [line.split(":")[0] for line in answer.err] == [
+        "error  line 3, sources[0].name",
+        "error  line 4, sources[1].verify",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "line"),
+    [
+        (["apply", "-f", "none.yaml"], {}, "error  none.yaml: cannot be read: No such file or directory"),
+        (["apply", "-f", "opsconnect.yaml"], {"OPSCONNECT_PORT": "x"}, "error  OPSCONNECT_PORT: "),
+        (["config"], {"OPSCONNECT_REDIS_URL": "http://canary"}, "error  OPSCONNECT_REDIS_URL: must look like redis://"),
+        (
+            ["apply", "-f", "opsconnect.yaml"],
+            {"OPSCONNECT_DATABASE_URL": "postgresql://u:canary@127.0.0.1:1/x"},
+            "error  no connection to Postgres: ",
+        ),
+    ],
+)
+async def test_what_fails_says_why_in_one_line_and_exits_with_1(
+    shell: Shell, arguments: list[str], variables: dict[str, str], line: str
+) -> None:
+    shell.variables |= variables
+    answer = shell(*arguments)
+    assert (answer.code, answer.out, len(answer.err)) == (1, [], 1)
+    assert answer.err[0].startswith(line)
+    assert "canary" not in answer.err[0]
+
+
+@pytest.mark.parametrize("arguments", [["apply"], ["aply"], ["apply", "-f"], ["config", "--no-such"]])
+async def test_wrong_usage_exits_with_2(shell: Shell, arguments: list[str]) -> None:
+    answer = shell(*arguments)
+    assert (answer.code, answer.out) == (2, [])
+    assert answer.err[-1].startswith("Error: ")
+
+
+async def test_config_shows_every_setting_and_no_secret(shell: Shell) -> None:
+    shell.variables["OPSCONNECT_DATABASE_URL"] = "postgresql://user:canary@host/db"
+    (shell.folder / ".env").write_text("OPSCONNECT_ADMIN_KEY=canary\nOPSCONNECT_FLUSHERS=3\n")
+    plain = shell("config")
+    assert plain.code == 0
+    assert [" ".join(line.split()) for line in plain.out if "(" in line and "POSTGRES_" not in line] == [
+        "OPSCONNECT_DATABASE_URL postgresql://user:********@host/db (environment)",
+        "OPSCONNECT_ADMIN_KEY ******** (.env)",
+        "OPSCONNECT_FLUSHERS 3 (.env)",
+    ]
+    listed = json.loads("\n".join(shell("config", "--json").out))
+    assert {"variable": "OPSCONNECT_FLUSHERS", "value": 3, "origin": ".env"} in listed
+    assert len(listed) == len(plain.out)
+    assert "canary" not in json.dumps(listed)
+
+
+async def test_the_version_is_said(shell: Shell) -> None:
+    answer = shell("--version")
+    assert answer.code == 0
+    assert answer.out[0].startswith("opsconnect 0.")
+
+
+async def test_a_terminal_that_knows_no_arrows_gets_an_escape(shell: Shell) -> None:
+    shell.variables["PYTHONIOENCODING"] = "ascii"
+    shell("apply", "-f", "opsconnect.yaml")
+    answer = shell("apply", "-f", "-", stdin=FILE.replace("X-A", "X-B"))
+    assert answer.out[0] == "changed    demo        verify.header: x-a \\u2192 x-b"
+
+
+async def test_a_database_without_the_schema_says_what_to_run(shell: Shell, servers: Servers) -> None:
+    shell.variables["OPSCONNECT_DATABASE_URL"] = servers.postgres.superuser_url("postgres")
+    answer = shell("apply", "-f", "opsconnect.yaml")
+    assert (answer.code, len(answer.err)) == (1, 1)
+    assert answer.err[0].endswith("Run 'opsconnect migrate'")

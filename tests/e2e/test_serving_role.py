@@ -1,0 +1,98 @@
+"""Serving with the least rights: the role of deploy/postgres/grants.sql can do all that it must, and nothing beyond."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.conftest import Servers
+from tests.e2e.api import Api, serving, until
+
+_numbers = count(1)
+
+SOURCE = {"name": "open", "provider": "test", "verify": "none", "delivery_key": "header:X-Delivery-Id"}
+
+FORBIDDEN = [
+    "UPDATE events SET body = ''",
+    "DELETE FROM events",
+    "TRUNCATE events",
+    "DELETE FROM event_states",
+    "UPDATE delivery_keys SET digest = ''",
+    "DELETE FROM inbox",
+    "UPDATE conflicts SET body = ''",
+    "INSERT INTO sources (name, spec) VALUES ('mine', '{}')",
+    "UPDATE alembic_version SET version_num = '0000'",
+    "CREATE TABLE mine (id int)",
+    "ALTER TABLE events ADD mine int",
+    "DROP TABLE inbox",
+    f"SELECT * FROM events_{date.today():%Y%m%d}",  # noqa: DTZ011 (the day before would do as well)
+]
+
+
+@pytest.fixture
+async def serving_url(servers: Servers, database_url: str, repository: Path) -> str:
+    """The database as the serving role reaches it."""
+    role = f"serving_{next(_numbers)}"
+    superuser = await asyncpg.connect(servers.postgres.superuser_url("postgres"))
+    try:
+        await superuser.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    finally:
+        await superuser.close()
+    owner = await asyncpg.connect(database_url)
+    try:
+        await owner.execute((repository / "deploy/postgres/grants.sql").read_text().replace(':"serving"', role))
+    finally:
+        await owner.close()
+    return f"postgresql://{role}:x@{database_url.rpartition('@')[2]}"
+
+
+@pytest.fixture
+def api(database_url: str, serving_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
+    """A process that serves as that role; its source was applied by the role that migrates."""
+    Api(database_url, None, tmp_path / "api.log").apply(SOURCE)
+    with serving(serving_url, redis_url, tmp_path) as running:
+        yield running
+
+
+async def test_it_takes_in_counts_and_shows_and_is_ready(api: Api) -> None:
+    """New events, duplicates, other bytes under a known key, lists, health; and its duties complain of nothing."""
+    assert api.get("/api/v1/health").json()["status"] == "healthy"
+    first = api.post("/api/v1/webhooks/open", b"one", X_Delivery_Id="1")
+    assert first.status_code == 202
+    event_id = first.json()["event_id"]
+    for body in (b"one", b"other"):
+        assert api.post("/api/v1/webhooks/open", body, X_Delivery_Id="1").status_code == 200
+
+    def counts() -> tuple[int, int]:
+        shown = api.get(f"/api/v1/events/{event_id}").json()
+        return shown["duplicates"], shown["conflicts"]
+
+    until(lambda: counts() == (2, 1), 3, "the count of both")
+    assert api.get(f"/api/v1/events/{event_id}/body").content == b"one"
+    assert [event["id"] for event in api.get("/api/v1/events").json()["items"]] == [event_id]
+    assert not api.lines("upkeep.failed")
+
+
+async def test_it_makes_days_and_forgets_keys(serving_url: str) -> None:
+    """What upkeep does, on its own: the partitions belong to the role that migrates."""
+    connection = await asyncpg.connect(serving_url)
+    try:
+        far = date.today() + timedelta(days=25)  # noqa: DTZ011 (near enough)
+        assert await connection.fetchval("SELECT opsconnect_make_event_days($1, 1)", far) == 2
+        assert await connection.execute("DELETE FROM delivery_keys WHERE received_at < now()") == "DELETE 0"
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+async def test_it_may_do_nothing_beyond(serving_url: str, statement: str) -> None:
+    """Whoever takes the process over can neither change nor remove what was kept, nor open a source."""
+    connection = await asyncpg.connect(serving_url)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    finally:
+        await connection.close()

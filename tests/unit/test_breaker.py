@@ -1,0 +1,176 @@
+"""The circuit breaker by itself, and around a lock that fails on demand. Time is what the test says."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.core.domain.breaker import BreakerState, CircuitBreaker
+from app.core.domain.errors import Unavailable
+from app.core.policies.breaker import BreakingLock
+from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
+
+CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
+KEY = bytes(32)
+
+
+class SwitchableLock(IdempotencyLock):
+    """A lock in memory that can be away, or slow; it counts who got to it."""
+
+    def __init__(self) -> None:
+        self._inner = MemoryIdempotencyLock()
+        self.error: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.reached = asyncio.Event()
+        self.calls = 0
+
+    async def _reached(self) -> None:
+        self.calls += 1
+        self.reached.set()
+        await self.answers.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def acquire(self, keys: Sequence[bytes]) -> Sequence[Lock | Marker]:
+        await self._reached()
+        return await self._inner.acquire(keys)
+
+    async def settle(self, committed: Sequence[Committed], released: Sequence[bytes]) -> None:
+        await self._reached()
+        await self._inner.settle(committed, released)
+
+
+class Bench:
+    """A breaking lock (3 errors, 10 s) around a switchable one, and its clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.inner = SwitchableLock()
+        self.lock = BreakingLock(self.inner, errors=3, open_seconds=10, clock=lambda: self.now)
+
+    async def fail(self, times: int) -> None:
+        self.inner.error = Unavailable("Redis at example:1 is away")
+        for _ in range(times):
+            with pytest.raises(Unavailable):
+                await self.lock.acquire([KEY])
+
+    async def half_open(self) -> None:
+        await self.fail(3)
+        self.now += 10
+        self.inner.calls = 0
+        self.inner.reached.clear()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_it_opens_after_errors_in_a_row_and_then_asks_nobody(bench: Bench) -> None:
+    await bench.fail(2)
+    assert bench.lock.state is CLOSED
+    await bench.fail(1)
+    assert bench.lock.state is OPEN
+    bench.now += 9.9
+    with pytest.raises(Unavailable, match="Redis at example:1 is away"):
+        await bench.lock.acquire([KEY])
+    with pytest.raises(Unavailable):
+        await bench.lock.settle([], [KEY])
+    assert bench.inner.calls == 3
+
+
+async def test_a_success_in_between_starts_the_count_anew(bench: Bench) -> None:
+    await bench.fail(2)
+    bench.inner.error = None
+    await bench.lock.settle([], [KEY])
+    await bench.fail(2)
+    assert bench.lock.state is CLOSED
+
+
+async def test_a_successful_probe_closes_it(bench: Bench) -> None:
+    await bench.half_open()
+    bench.inner.error = None
+    assert bench.lock.state is HALF_OPEN
+    assert list(await bench.lock.acquire([KEY])) == [Lock.HELD]
+    assert bench.lock.state is CLOSED
+
+
+async def test_a_failed_probe_opens_it_for_the_whole_time_again(bench: Bench) -> None:
+    await bench.half_open()
+    await bench.fail(1)
+    bench.now += 9.9
+    assert bench.lock.state is OPEN
+    bench.now += 0.2
+    assert bench.lock.state is HALF_OPEN
+
+
+async def test_of_100_callers_in_half_open_exactly_one_goes_through(bench: Bench) -> None:
+    await bench.half_open()
+    bench.inner.error = None
+    bench.inner.answers.clear()
+    callers = [asyncio.create_task(bench.lock.acquire([KEY])) for _ in range(100)]
+    refused, probing = await asyncio.wait(callers, timeout=5, return_when=asyncio.FIRST_EXCEPTION)
+    while len(refused) < 99:
+        done, probing = await asyncio.wait(probing, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        assert done
+        refused |= done
+    assert all(isinstance(caller.exception(), Unavailable) for caller in refused)
+    assert bench.inner.calls == 1
+    bench.inner.answers.set()
+    [probe] = probing
+    assert list(await probe) == [Lock.HELD]
+    assert bench.lock.state is CLOSED
+
+
+async def test_a_cancelled_probe_lets_the_next_caller_try(bench: Bench) -> None:
+    await bench.half_open()
+    bench.inner.error = None
+    bench.inner.answers.clear()
+    probe = asyncio.create_task(bench.lock.acquire([KEY]))
+    await bench.inner.reached.wait()
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert bench.lock.state is HALF_OPEN
+    bench.inner.answers.set()
+    assert list(await bench.lock.acquire([KEY])) == [Lock.HELD]
+    assert bench.lock.state is CLOSED
+
+
+async def test_a_defect_of_ours_counts_for_nothing(bench: Bench) -> None:
+    """Only `Unavailable` is a word about the lock; anything else neither opens it nor blocks the probe."""
+    bench.inner.error = ValueError("a delivery key has the wrong length")
+    for _ in range(5):
+        with pytest.raises(ValueError, match="wrong length"):
+            await bench.lock.acquire([KEY])
+    assert bench.lock.state is CLOSED
+
+
+async def test_an_empty_batch_is_no_probe(bench: Bench) -> None:
+    await bench.half_open()
+    assert list(await bench.lock.acquire([])) == []
+    await bench.lock.settle([], [])
+    assert bench.lock.state is HALF_OPEN
+    assert bench.inner.calls == 0
+
+
+def test_what_calls_of_an_earlier_turn_report_is_passed_over() -> None:
+    """Calls that hung since before the breaker opened neither prolong it, nor close it, nor end the probe."""
+    breaker = CircuitBreaker(errors=2, open_seconds=10)
+    old = [turn for _ in range(6) if (turn := breaker.let_through(0)) is not None]
+    assert len(old) == 6
+    breaker.failed(old[0], 1)
+    breaker.failed(old[1], 1)
+    breaker.failed(old[2], 5)
+    breaker.failed(old[3], 5)
+    assert breaker.state(11) is HALF_OPEN
+    probe = breaker.let_through(11)
+    assert probe is not None
+    breaker.succeeded(old[4])
+    breaker.abandoned(old[5])
+    assert breaker.state(11) is HALF_OPEN
+    assert breaker.let_through(11) is None
+    breaker.succeeded(probe)
+    assert breaker.state(11) is CLOSED
