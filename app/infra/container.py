@@ -3,12 +3,14 @@
 Production, tests and the command line call the same `build`. Nothing connects before it is used.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
+from dotenv import dotenv_values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
@@ -16,7 +18,7 @@ from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
-from app.adapters.postgres.fitness import PostgresProbe, faults_of
+from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
@@ -24,7 +26,7 @@ from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
-from app.core.domain.errors import Fault, Invalid, Unavailable
+from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.policies.breaker import BreakingLock
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
@@ -60,15 +62,14 @@ class Container:
     duties: tuple[Duty, ...]
 
     async def refuse_unfit(self, revision: str) -> None:
-        """Refuse a database on which the promises would not hold. Raises `Invalid`; one that is away is let pass."""
+        """Refuse a database on which the promises would not hold. Raises `Unfit`; one that is away is let pass."""
         try:
-            faults = await faults_of(self.connections, revision=revision)
-        except Unavailable as error:
-            # It may come back; until then readiness says no, and intake 503.
+            await refuse_unfit(self.connections, revision=revision)
+        except Unfit:
+            raise
+        except OpsConnectError as error:
+            # It may come back; until then readiness says no, and intake 503. Each connection is looked at again.
             _log.warning("start.database_unavailable", reason=str(error))
-            return
-        if faults:
-            raise Invalid([Fault("OPSCONNECT_DATABASE_URL", fault) for fault in faults])
 
 
 @asynccontextmanager
@@ -101,7 +102,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        references = ReferencedSecrets({"env": EnvironmentSecrets(), "file": FileSecrets()})
+        references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
         secrets = CachedSecrets(references)
         store = GroupCommit(
             shield,
@@ -135,6 +136,11 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ),
             ),
         )
+
+
+def _variables() -> dict[str, str]:
+    """What `env:NAME` finds: the environment, and beneath it the `.env` that the settings are read from too."""
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None} | dict(os.environ)
 
 
 def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, BreakingLock | None, tuple[Probe, ...]]:

@@ -74,8 +74,8 @@ def _route_standard_library(handler: logging.Handler, least: int) -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # it logs query strings; each request has a line of ours
-    for name in ("sqlalchemy", "urllib3", "asyncio"):
-        # Below that they tell of statements with their values, and of each request to the collector.
+    for name in ("sqlalchemy", "urllib3", "asyncio", "uvicorn.error"):
+        # Below that they tell of statements with their values, of each request to the collector, of starts and ends.
         logging.getLogger(name).setLevel(max(logging.WARNING, least))
 
 

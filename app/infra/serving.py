@@ -91,7 +91,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator
             telemetry.drain()
             # Blocks for its budget at most, when nothing else is left to do.
             if not tracing.shutdown(settings.drain_telemetry_seconds):
-                _log.warning("telemetry.unflushed", seconds=settings.drain_telemetry_seconds)
+                _log.warning("telemetry.unflushed", hint="the last spans did not reach the collector")
 
 
 def run(

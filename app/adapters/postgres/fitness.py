@@ -3,10 +3,8 @@
 import time
 
 from app.adapters.postgres.connections import Connections, Session
-from app.core.domain.errors import Unavailable
+from app.core.domain.errors import Unavailable, Unfit
 from app.core.ports.probe import Probe
-
-_MUST_BE_ON = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 class PostgresProbe(Probe):
@@ -37,25 +35,19 @@ class PostgresProbe(Probe):
         return round((time.perf_counter() - started) * 1000, 2)
 
 
-async def faults_of(connections: Connections, *, revision: str) -> list[str]:
-    """Say why serving on this database would break a promise; an empty list when nothing stands against it.
+async def refuse_unfit(connections: Connections, *, revision: str) -> None:
+    """Refuse a database that cannot keep the promises, or whose schema this code does not know.
 
-    Raises `Unavailable` when it cannot be asked.
+    Raises `Unfit` then, and `Unavailable` when it cannot be asked.
     """
     async with connections.session() as session:
-        faults = [
-            f"Postgres runs with {setting} off: what was acknowledged could be lost. Switch it on"
-            for setting in _MUST_BE_ON
-            if await session.fetchval("SELECT current_setting($1)", setting) == "off"
-        ]
         found = await _revision(session)
     if found != revision:
         state = f"is at revision {found}" if found else "has no schema"
-        faults.append(
-            f"the database {state}, this version of OpsConnect works on {revision}. "
-            "Run 'opsconnect migrate' (or a newer OpsConnect, if the database is ahead)"
+        raise Unfit(
+            f"the database {state}, this version of OpsConnect works on {revision}: "
+            "run 'opsconnect migrate' (or a newer OpsConnect, if the database is ahead)"
         )
-    return faults
 
 
 async def _revision(session: Session) -> str | None:

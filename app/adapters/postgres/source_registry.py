@@ -11,7 +11,7 @@ from app.core.ports.source_registry import Change, SourceRegistry
 
 # One apply at a time: two that compare and then write would each miss what the other changed. Locks 7310001 and
 # 7310002 are the migrations' and the partitions'.
-LOCK = "SELECT pg_advisory_xact_lock(7310003)"
+LOCK = "SELECT pg_advisory_xact_lock(7310004)"
 
 GET = "SELECT spec FROM sources WHERE name = $1"
 ALL = 'SELECT spec FROM sources ORDER BY name COLLATE "C"'

@@ -23,7 +23,7 @@ class WatchedExporter(SpanExporter):
         self._hint = hint
         self._every = every_seconds
         self._silent_until = float("-inf")
-        self._failing = False
+        self.failing = False
         self._told_lost = 0
         self.taken = 0
         self.lost = 0
@@ -41,15 +41,15 @@ class WatchedExporter(SpanExporter):
             if result is not SpanExportResult.SUCCESS:
                 self.lost += len(spans)
                 self.trouble("the export failed")
-            elif self._failing:
-                self._failing = False
+            elif self.failing:
+                self.failing = False
                 self._silent_until = float("-inf")
                 structlog.get_logger().info(catalog.EXPORT_RECOVERED.name, endpoint=self._endpoint)
         return result
 
     def trouble(self, reason: str) -> None:
         """Tell that spans do not get through, unless that was told lately."""
-        self._failing = True
+        self.failing = True
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + self._every

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -22,6 +23,7 @@ from app.adapters.telemetry.sdk_recorder import SdkRecorder
 
 MOST_WAITING_SPANS = 8192  # the SDK's 2,048 last half a second under load, less than one slow export
 MOST_SPANS_IN_BATCH = 512
+HOPELESS_SECONDS = 0.3
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -56,12 +58,18 @@ class Tracing:
             return True
         closer = threading.Thread(target=self.provider.shutdown, name="telemetry-exit", daemon=True)
         closer.start()
-        closer.join(seconds)
-        in_time = not closer.is_alive()
-        if not in_time:
-            self._exporter.shutdown()  # wakes a retry from its pause; what is still queued fails at once
+        until = time.monotonic() + seconds
+        while closer.is_alive() and (left := until - time.monotonic()) > 0:
+            if self._exporter.failing:  # what does not get through now will hardly do so in the seconds that are left
+                closer.join(min(left, HOPELESS_SECONDS))
+                break
+            closer.join(min(left, 0.05))
+        if closer.is_alive():
+            # Wakes a retry from its pause; what is still queued fails at once, and nobody needs to read of it.
+            self._exporter.shutdown()
+            return False
         self._exporter.quiet()
-        return in_time
+        return True
 
 
 def open_tracing(*, version: str, incoming: Incoming = "link", scheme: str = "http") -> Tracing:

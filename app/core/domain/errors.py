@@ -12,6 +12,10 @@ class Unavailable(OpsConnectError):
     """Nothing was kept or changed; the same call may be made again."""
 
 
+class Unfit(Unavailable):
+    """The dependency answers, but is set up so that a promise would not hold on it; somebody must change that."""
+
+
 class OutcomeUnknown(OpsConnectError):
     """The change may or may not have happened; the same call may be made again and will find out."""
 

@@ -42,6 +42,8 @@ SECOND_LOOK_SECONDS = 0.015
 COUNT_EVERY_SECONDS = 0.4
 MOST_UNSETTLED = 20_000
 """Markers that may wait to be written while the lock is slow; more are dropped, which costs only time later."""
+MOST_AT_ONCE = 2_000
+"""Markers written in one round trip: more would hold the lock server up for those who ask it meanwhile."""
 MOST_ROWS_APART = 256
 MOST_BYTES_APART = 4_000_000
 """How much goes into one statement beside the batches; a single event may be larger."""
@@ -272,8 +274,8 @@ class Shielded(EventStore):
     async def _settle_all(self) -> None:
         """Write what has gathered; while one round trip is under way, the next one gathers."""
         while self._committed or self._released:
-            committed, self._committed = self._committed, []
-            released, self._released = self._released, []
+            committed, self._committed = self._committed[:MOST_AT_ONCE], self._committed[MOST_AT_ONCE:]
+            released, self._released = self._released[:MOST_AT_ONCE], self._released[MOST_AT_ONCE:]
             try:
                 await self._lock.settle(committed, released)
             except Unavailable:

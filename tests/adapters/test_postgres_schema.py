@@ -1,0 +1,89 @@
+"""The migrations make what the code expects, by our command and by Alembic's own, and can be taken back."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import asyncpg
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.adapters.postgres.tables import metadata
+from app.infra.database_url import for_sqlalchemy
+from app.infra.migrations import _config, migrate, newest
+from tests.conftest import Servers
+
+
+def run(url: str, statement: str) -> Any:
+    async def ask() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def is_partition(name: str | None) -> bool:
+    return name is not None and name.startswith(("events_2", "event_states_2", "delivery_keys_"))
+
+
+def test_the_tables_in_code_are_those_of_the_migrations(database_url: str) -> None:
+    """Partitions and their indexes are made by the database itself, and are no part of the code's view."""
+
+    def differences(connection: Connection) -> list[Any]:
+        def included(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool:
+            return not (reflected and is_partition(name)) and not (kind == "table" and name == "alembic_version")
+
+        context = MigrationContext.configure(connection, opts={"include_object": included, "compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    async def ask() -> list[Any]:
+        engine = create_async_engine(for_sqlalchemy(database_url))
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(differences)
+        finally:
+            await engine.dispose()
+
+    assert asyncio.run(ask()) == []
+
+
+def test_migrating_twice_changes_nothing_and_tells_so(database_url: str) -> None:
+    assert migrate(database_url) == (newest(), newest())
+
+
+def test_several_processes_migrate_one_after_the_other(servers: Servers, repository: Path) -> None:
+    """Started together on an empty database, as replicas do: one works, the others find it done."""
+    url = servers.create_database()
+    alembic.command.downgrade(_config(url), "base")
+    environment = {**os.environ, "OPSCONNECT_DATABASE_URL": url}
+    command = [sys.executable, "-m", "app", "migrate"]
+    started = [subprocess.Popen(command, env=environment, cwd=repository) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert run(url, "SELECT version_num FROM alembic_version") == newest()
+
+
+def test_alembic_s_own_command_does_the_same(servers: Servers, repository: Path) -> None:
+    url = servers.create_database()
+    alembic.command.downgrade(_config(url), "base")
+    assert run(url, "SELECT to_regclass('events')") is None
+    environment = {**os.environ, "OPSCONNECT_DATABASE_URL": url}
+    command = [str(Path(sys.executable).parent / "alembic"), "upgrade", "head"]
+    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert run(url, "SELECT to_regclass('events')") == "events"
+
+
+def test_days_are_partitions_of_their_own(database_url: str) -> None:
+    """Today's and those of the week to come are there from the start."""
+    count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"
+    assert run(database_url, count) >= 8
+    assert run(database_url, "SELECT to_regclass('events_' || to_char(current_date, 'YYYYMMDD')) IS NOT NULL")
