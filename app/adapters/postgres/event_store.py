@@ -83,6 +83,8 @@ WHERE number <= $7
 ON CONFLICT DO NOTHING
 """
 
+STILL_KEPT = "SELECT id FROM events WHERE id = ANY($1::uuid[])"
+
 MAKE_DAYS = "SELECT opsconnect_make_event_days($1, 1)"
 
 
@@ -200,8 +202,12 @@ class PostgresEventStore(EventStore):
                     MOST_CONFLICTS_KEPT,
                 )
         except asyncpg.CheckViolationError:
-            # The first event's day was dropped by retention; its key lives on, and there is nothing to count on.
-            return
+            # A first event's day was dropped by retention. Its key lives on, and there is nothing to count on; for the
+            # others there is.
+            rows = await session.fetch(STILL_KEPT, tallies[0])
+            left = {first_id: counts[first_id] for row in rows if (first_id := EventId(str(row["id"]))) in counts}
+            if left and len(left) < len(counts):
+                await self._record(session, left, [conflict for conflict in conflicts if conflict[0] in left])
 
     async def count_duplicates(self, counts: Mapping[EventId, int]) -> None:
         """Add them up in one statement."""

@@ -1,0 +1,112 @@
+"""The main job, as its use case tells it: proved first, judged after, named and kept."""
+
+import hmac
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+
+from app.adapters.memory.event_store import MemoryEventStore
+from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.secrets.environment import EnvironmentSecrets
+from app.core.domain.errors import Unavailable
+from app.core.domain.source import HmacScheme, Place, Source
+from app.core.ports.telemetry import Delivery, Trace
+from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, Repeated, WebhookRequest
+
+SECRET = b"a secret"
+LEAD = json.dumps(dict.fromkeys(("lead_id", "email", "first_name", "last_name", "source"), "a@b.example")).encode()
+
+
+@dataclass(frozen=True)
+class AnyTrace(Trace):
+    """A trace of no consequence."""
+
+    trace_id: str = "0af7651916cd43dd8448eb211c80319c"
+    traceparent: str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Intake:
+    """The use case on memory, and the source that a test needs."""
+
+    def __init__(self, source: Source, **variables: str) -> None:
+        self.store = MemoryEventStore()
+        self.source = source
+        self.ingest = IngestWebhook(MemorySourceRegistry([source]), EnvironmentSecrets(variables), self.store)
+        self.delivery: Delivery
+
+    async def __call__(self, body: bytes, *, lead: bool = False, secret: bytes | None = None, **given: str) -> Receipt:
+        headers = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in given.items()]
+        if secret is not None:
+            headers.append((b"x-signature", hmac.digest(secret, body, "sha256").hex().encode()))
+        self.delivery = Delivery(AnyTrace(), "POST", "/", "", 1_795_000_000_000_000_000)
+        return await self.ingest(WebhookRequest(self.source.name, headers, body, self.delivery, lead))
+
+
+OPEN = Source(name="open", provider="test", verify=None)
+SIGNED = replace(OPEN, name="signed", verify=HmacScheme("x-signature"), secrets=("env:SECRET",))
+
+
+async def test_a_request_is_proved_before_anything_in_its_body_is_judged() -> None:
+    """Whoever cannot sign learns nothing of what a valid lead looks like, and costs no parsing."""
+    intake = Intake(SIGNED, SECRET="a secret")
+    for body in (b"", b"[" * 100_000, b'{"lead_id":', b"\xff", LEAD):
+        refused = await intake(body, lead=True)
+        assert refused == Refused("signature_missing")
+        assert await intake(body, lead=True, secret=b"wrong") == Refused("signature_mismatch")
+    judged = await intake(b"{}", lead=True, secret=SECRET)
+    assert isinstance(judged, Refused)
+    assert judged.code == "invalid_lead"
+    assert isinstance(await intake(LEAD, lead=True, secret=SECRET), Accepted)
+
+
+@pytest.mark.parametrize("variables", [{}, {"SECRET": ""}, {"SECRET": " \n"}])
+async def test_without_a_secret_nothing_is_taken_in_not_even_what_is_signed_with_nothing(
+    variables: dict[str, str],
+) -> None:
+    intake = Intake(SIGNED, **variables)
+    with pytest.raises(Unavailable, match="env:SECRET"):
+        await intake(b"{}", secret=b"")
+    assert not intake.store.inbox
+
+
+async def test_the_second_secret_proves_as_well_and_the_record_says_so() -> None:
+    intake = Intake(replace(SIGNED, secrets=("env:NEW", "env:OLD")), NEW="new", OLD="old")
+    receipt = await intake(b"{}", secret=b"old")
+    assert isinstance(receipt, Accepted)
+    kept = await intake.store.get(receipt.event_id)
+    assert kept is not None
+    assert kept.verification == "hmac-sha256#2"
+
+
+async def test_what_makes_two_deliveries_the_same() -> None:
+    """The header where it is named and sent, the body's own id where that is named, else the bytes."""
+    by_header = Intake(replace(OPEN, delivery_key=Place("header", "x-id")))
+    assert isinstance(await by_header(b"1", x_id="a"), Accepted)
+    assert isinstance(await by_header(b"2", x_id="a"), Repeated)
+    assert isinstance(await by_header(b"1", x_id="b"), Accepted)
+    assert isinstance(await by_header(b"1"), Accepted)
+    assert isinstance(await by_header(b"1", x_id=" "), Repeated)
+    by_body = Intake(replace(OPEN, delivery_key=Place("body", "id")))
+    assert isinstance(await by_body(b'{"id":7}', content_type="application/json"), Accepted)
+    assert isinstance(await by_body(b'{"id":7,"n":1}', content_type="application/json"), Repeated)
+    assert isinstance(await by_body(b'{"id":7}', content_type="text/plain"), Accepted)
+
+
+async def test_an_unreadable_body_is_quarantined_only_where_something_is_read_from_it() -> None:
+    careless, reading = Intake(OPEN), Intake(replace(OPEN, type=Place("body", "type")))
+    for intake, in_inbox in ((careless, 1), (reading, 0)):
+        receipt = await intake(b"{", content_type="application/json")
+        assert isinstance(receipt, Accepted)
+        assert len(intake.store.inbox) == in_inbox
+
+
+async def test_the_record_names_source_and_event_and_what_the_operator_must_know() -> None:
+    intake = Intake(SIGNED, SECRET="a secret")
+    await intake(b"{}", x_signature="00")
+    assert (intake.delivery.source, intake.delivery.provider) == ("signed", "test")
+    assert "x-signature" in intake.delivery.detail
+    receipt = await intake(b"{}", secret=SECRET)
+    assert isinstance(receipt, Accepted)
+    assert intake.delivery.event_id == receipt.event_id
+    assert intake.delivery.flush is not None
