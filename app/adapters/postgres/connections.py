@@ -122,15 +122,14 @@ class Connections:
             self._give_back(session)
 
     async def _acquire(self) -> Session:
-        deadline = asyncio.get_running_loop().time() + self.budget.acquire_seconds
         try:
             if self._slots.locked():
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(self.budget.acquire_seconds):
                     await self._slots.acquire()
             else:
                 await self._slots.acquire()  # at once, so without a timer
             try:
-                return self._idle_one() or await self._connect(deadline)
+                return self._idle_one() or await self._connect()
             except BaseException:
                 self._slots.release()
                 raise
@@ -151,14 +150,13 @@ class Connections:
             self._open.discard(session)
         return None
 
-    async def _connect(self, deadline: float) -> Session:
-        async with asyncio.timeout_at(deadline):
+    async def _connect(self) -> Session:
+        async with asyncio.timeout(self.budget.connect_seconds):
             session = cast(
                 "Session",
                 await asyncpg.connect(
                     self._url,
                     connection_class=Session,
-                    timeout=self.budget.connect_seconds,
                     command_timeout=self.budget.call_seconds,
                     server_settings=self.budget.server_settings(),
                 ),
