@@ -1,5 +1,6 @@
 """The whole configuration: `OPSCONNECT_*` from the environment and `.env`, one frozen tree, all problems at once."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,16 +10,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.domain.errors import Fault, Invalid
 from app.core.domain.source import LARGEST_BODY_BYTES
 
+_HOST_AND_PORT = r"(?:\[[0-9A-Fa-f:.%]+\]|[^/?#@:,\[\]]*)(?::[0-9]+)?"
+_POSTGRES = re.compile(
+    rf"postgres(?:ql)?://(?:[^/?#]*@)?{_HOST_AND_PORT}(?:,{_HOST_AND_PORT})*(?:/[^?#]*)?(?:\?[^#]*)?"
+)
+_REDIS = re.compile(rf"rediss?://(?:[^/?#]*@)?{_HOST_AND_PORT}(?:/[0-9]*)?(?:\?[^#]*)?")
+
 
 def _postgres(value: SecretStr | None) -> SecretStr | None:
-    if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must look like postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    if value and not _POSTGRES.fullmatch(value.get_secret_value()):
+        raise ValueError(
+            "must look like postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with / # ? in the password as %2F %23 %3F"
+        )
     return value
 
 
 def _redis(value: SecretStr | None) -> SecretStr | None:
-    if value and not value.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("must look like redis://:PASSWORD@HOST:PORT/0")
+    if value and not _REDIS.fullmatch(value.get_secret_value()):
+        raise ValueError("must look like redis://:PASSWORD@HOST:PORT/0, with / # ? in the password as %2F %23 %3F")
     return value
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -23,7 +24,12 @@ def migrate(connection: Connection) -> None:
 
 async def connect_and_migrate(url: str) -> None:
     """Open a connection of our own for the migrations."""
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": 10})
+
+    async def connect() -> asyncpg.Connection:
+        # By the driver itself, so that the URL means here what it means to the rest.
+        return await asyncpg.connect(url, timeout=10)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)
@@ -34,10 +40,10 @@ async def connect_and_migrate(url: str) -> None:
 
 def url_of_settings() -> str:
     """Find the database as every command does, when Alembic itself was started from the shell."""
-    from app.infra.database_url import find, for_sqlalchemy
+    from app.infra.database_url import find
     from app.settings import load
 
-    return for_sqlalchemy(find(load()))
+    return find(load())
 
 
 asyncio.run(connect_and_migrate(context.config.attributes.get("url") or url_of_settings()))

@@ -4,6 +4,7 @@ Production, tests and the command line call the same `build`. Nothing connects b
 """
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from app.infra.supervisor import Duty
 from app.settings import Settings
 
 VERSION = version("opsconnect")
+REPEAT_SECONDS = 60.0
 
 _log = structlog.get_logger()
 
@@ -154,12 +156,24 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, B
         marker_seconds=settings.marker_seconds,
     )
     stack.push_async_callback(redis.close)
-    breaking = BreakingLock(redis, errors=settings.redis_breaker_errors, open_seconds=settings.redis_breaker_seconds)
+    breaking = BreakingLock(
+        redis,
+        errors=settings.redis_breaker_errors,
+        open_seconds=settings.redis_breaker_seconds,
+        on_lost=_failed("redis.lost"),
+        on_recovered=lambda: _log.info("redis.recovered"),
+    )
     return breaking, breaking, (redis.probe,)
 
 
-def _failed(event: str) -> Callable[[Exception], None]:
+def _failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:
+    """Make what tells of failures: a duty that fails every two seconds for the same reason says so once a minute."""
+    told, silent_until = "", float("-inf")
+
     def tell(error: Exception) -> None:
-        _log.warning(event, reason=str(error))
+        nonlocal told, silent_until
+        if str(error) != told or clock() >= silent_until:
+            told, silent_until = str(error), clock() + REPEAT_SECONDS
+            _log.warning(event, reason=told)
 
     return tell

@@ -4,11 +4,6 @@ from app.core.domain.errors import Fault, Invalid
 from app.settings import Settings
 
 
-def for_sqlalchemy(url: str) -> str:
-    """Name the driver in a plain Postgres URL."""
-    return "postgresql+asyncpg://" + url.partition("://")[2]
-
-
 def find(settings: Settings) -> str:
     """Give the URL that every command uses. Raises `Invalid` with one line when there is none."""
     if settings.database_url is not None:

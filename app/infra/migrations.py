@@ -11,15 +11,15 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
+from app.adapters.postgres.connections import unreachable
 from app.core.domain.errors import Fault, Invalid, Unavailable
-from app.infra.database_url import for_sqlalchemy
 
 
 def _config(url: str) -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["url"] = for_sqlalchemy(url)
+    config.attributes["url"] = url
     return config
 
 
@@ -30,10 +30,15 @@ def migrate(url: str, revision: str = "head") -> tuple[str | None, str | None]:
     `Invalid` when there is no such revision.
     """
     before = _asked(url)
+    known = [script.revision for script in ScriptDirectory.from_config(_config(url)).walk_revisions("base", "heads")]
+    if before is not None and before not in known:
+        text = f"the database is at revision {before}, which this version does not know: run a newer OpsConnect on it"
+        raise Invalid([Fault("OPSCONNECT_DATABASE_URL", text)])
     try:
         alembic.command.upgrade(_config(url), revision)
     except CommandError as error:
-        raise Invalid([Fault("--to", str(error).partition("\n")[0])]) from error
+        text = f"{str(error).partition(chr(10))[0]}; there are {', '.join(reversed(known))} and head"
+        raise Invalid([Fault("--to", text)]) from error
     except (SQLAlchemyError, OSError) as error:
         raise Unavailable(f"Postgres: {str(error).partition(chr(10))[0]}") from error
     return before, _asked(url)
@@ -54,8 +59,8 @@ def _asked(url: str) -> str | None:
 
     try:
         return asyncio.run(ask())
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
-        raise Unavailable(f"no connection to Postgres: {error or 'no answer in time'}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise unreachable(url, error) from error
 
 
 def newest() -> str:

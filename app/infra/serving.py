@@ -128,6 +128,9 @@ async def _serve(
             await container.sources.refresh()
         except OpsConnectError as error:
             _log.warning("sources.not_refreshed", reason=str(error))
+        health = await container.application.check_health()
+        if health.status == "degraded":
+            _log.warning("start.degraded", reason=health.reason)
         if settings.redis_url is None:
             _log.warning("start.no_redis", hint="duplicates are shielded within this process only; Postgres decides")
         if ready is not None:

@@ -12,12 +12,11 @@ import asyncpg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.tables import metadata
-from app.infra.database_url import for_sqlalchemy
 from app.infra.migrations import _config, migrate, newest
-from tests.conftest import Servers
+from tests.conftest import PATIENT, Servers
 
 
 def run(url: str, statement: str) -> Any:
@@ -46,7 +45,7 @@ def test_the_tables_in_code_are_those_of_the_migrations(database_url: str) -> No
         return list(compare_metadata(context, metadata))
 
     async def ask() -> list[Any]:
-        engine = create_async_engine(for_sqlalchemy(database_url))
+        engine = make_engine(database_url, budget=PATIENT, largest=1)
         try:
             async with engine.connect() as connection:
                 return await connection.run_sync(differences)

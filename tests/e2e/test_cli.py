@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Servers
+from tests.e2e.conftest import rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,7 +123,7 @@ async def test_each_fault_of_a_document_is_one_line_on_stderr_and_the_exit_code_
         (
             ["apply", "-f", "opsconnect.yaml"],
             {"OPSCONNECT_DATABASE_URL": "postgresql://u:canary@127.0.0.1:1/x"},
-            "error  no connection to Postgres: ",
+            "error  no connection to Postgres at 127.0.0.1:1/x: Connection refused; ",
         ),
     ],
 )
@@ -172,8 +173,42 @@ async def test_a_terminal_that_knows_no_arrows_gets_an_escape(shell: Shell) -> N
     assert answer.out[0] == "changed    demo        verify.header: x-a \\u2192 x-b"
 
 
+async def test_a_url_with_options_means_the_same_to_every_command(shell: Shell) -> None:
+    """Managed databases are given with ?sslmode=…: migrations, operators' queries and intake all understand it."""
+    shell.variables["OPSCONNECT_DATABASE_URL"] += "?sslmode=prefer"
+    assert shell("migrate").code == 0
+    assert shell("events", "list") == Answer(0, ["No events."], [])
+    assert shell("apply", "-f", "opsconnect.yaml").code == 0
+
+
+async def test_a_url_that_cannot_be_used_is_one_line_everywhere(shell: Shell) -> None:
+    good = shell.variables["OPSCONNECT_DATABASE_URL"]
+    for url in (f"{good}?sslmode=canary", "postgresql://user:can/ary@127.0.0.1:1/x", "postgresql://u@127.0.0.1:x/y"):
+        shell.variables["OPSCONNECT_DATABASE_URL"] = url
+        for command in (["migrate"], ["events", "list"], ["apply", "-f", "opsconnect.yaml"]):
+            answer = shell(*command)
+            assert (answer.code, answer.out, len(answer.err)) == (1, [], 1), answer
+            assert "ary@" not in answer.err[0]
+
+
+async def test_revisions_that_are_not_there_say_which_are(shell: Shell) -> None:
+    answer = shell("migrate", "--to", "nonsense")
+    assert (answer.code, len(answer.err)) == (1, 1)
+    assert answer.err[0].startswith("error  --to: ")
+    assert "0001" in answer.err[0]
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(shell: Shell) -> None:
+    await rows(shell.variables["OPSCONNECT_DATABASE_URL"], "UPDATE alembic_version SET version_num = '9999'")
+    answer = shell("migrate")
+    assert (answer.code, len(answer.err)) == (1, 1)
+    assert "at revision 9999" in answer.err[0]
+    assert "newer OpsConnect" in answer.err[0]
+
+
 async def test_a_database_without_the_schema_says_what_to_run(shell: Shell, servers: Servers) -> None:
     shell.variables["OPSCONNECT_DATABASE_URL"] = servers.postgres.superuser_url("postgres")
     answer = shell("apply", "-f", "opsconnect.yaml")
     assert (answer.code, len(answer.err)) == (1, 1)
     assert answer.err[0].endswith("Run 'opsconnect migrate'")
+    assert shell("events", "list").err[0].endswith("Run 'opsconnect migrate'")

@@ -174,3 +174,29 @@ def test_what_calls_of_an_earlier_turn_report_is_passed_over() -> None:
     assert breaker.let_through(11) is None
     breaker.succeeded(probe)
     assert breaker.state(11) is CLOSED
+
+
+async def test_it_tells_once_when_the_lock_is_lost_and_once_when_it_is_back() -> None:
+    """However often it is probed in between: one line each for the operator."""
+    now = 0.0
+    told: list[str] = []
+    inner = SwitchableLock()
+    lock = BreakingLock(
+        inner,
+        errors=2,
+        open_seconds=3,
+        clock=lambda: now,
+        on_lost=lambda error: told.append(str(error)),
+        on_recovered=lambda: told.append("back"),
+    )
+    for _ in range(2):
+        inner.error = Unavailable("gone")
+        for _ in range(5):
+            now += 4
+            with pytest.raises(Unavailable):
+                await lock.acquire([KEY])
+        inner.error = None
+        for _ in range(3):
+            now += 4
+            await lock.acquire([KEY])
+    assert told == ["gone", "back"] * 2

@@ -6,6 +6,7 @@ proxy and a task around each loan, which cost as much as the round trip of a sma
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -137,10 +138,7 @@ class Connections:
             raise
         except Exception as error:
             self._answered_at = float("-inf")
-            # Whatever kept us from a connection, no statement was sent.
-            raise Unavailable(
-                f"no connection to Postgres: {_reason(error)}; is it up, and is OPSCONNECT_DATABASE_URL right?"
-            ) from error
+            raise unreachable(self._url, error) from error
 
     def _idle_one(self) -> Session | None:
         while self._idle:
@@ -189,6 +187,20 @@ def _is_the_drivers(error: BaseException) -> TypeGuard[Exception]:
     return isinstance(error, Exception) and not isinstance(error, OpsConnectError)
 
 
+def unreachable(url: str, error: Exception) -> Unavailable:
+    """Say where no connection was had, why, and what to do. Whatever the reason, no statement was sent."""
+    place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+    text = f"no connection to Postgres at {place}: {_reason(error)}"
+    if isinstance(error, ValueError):
+        return Unfit(f"{text}; correct the options of OPSCONNECT_DATABASE_URL")
+    state = (isinstance(error, asyncpg.PostgresError) and error.sqlstate) or ""
+    if state[:2] == "28":
+        return Unavailable(f"{text}; correct user and password in OPSCONNECT_DATABASE_URL")
+    if state == "3D000":
+        return Unavailable(f"{text}; create it, or correct its name in OPSCONNECT_DATABASE_URL")
+    return Unavailable(f"{text}; is it up, and is OPSCONNECT_DATABASE_URL right?")
+
+
 def translated(error: Exception) -> OpsConnectError:
     """Sort a failure of a statement: nothing was kept, it is not known, or one row stands in the way."""
     text = f"Postgres: {_reason(error)}"
@@ -212,5 +224,7 @@ def translated(error: Exception) -> OpsConnectError:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     # One line, without DETAIL, which may quote a row.
     return (str(error) or type(error).__name__).partition("\n")[0]

@@ -23,8 +23,11 @@ class AdminKeyGuard:
         self._digest = sha256(admin_key.encode()).digest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._may(scope["headers"]):
+        """Pass on or answer 401; there are no websockets."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS or self._may(scope["headers"]):
             await self._app(scope, receive, send)
             return
         status, body = body_of("unauthorized")

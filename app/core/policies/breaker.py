@@ -21,12 +21,20 @@ class BreakingLock(IdempotencyLock):
         errors: int = 5,
         open_seconds: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
+        on_lost: Callable[[Exception], None] = lambda _error: None,
+        on_recovered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open for `open_seconds` after `errors` failures in a row; `clock` gives monotonic seconds."""
+        """Open for `open_seconds` after `errors` failures in a row; `clock` gives monotonic seconds.
+
+        `on_lost` is told when it first opens, `on_recovered` when it closes again.
+        """
         self._inner = inner
         self._breaker = CircuitBreaker(errors=errors, open_seconds=open_seconds)
         self._clock = clock
         self._last_failure = ""
+        self._lost = False
+        self._on_lost = on_lost
+        self._on_recovered = on_recovered
 
     @property
     def state(self) -> BreakerState:
@@ -53,9 +61,15 @@ class BreakingLock(IdempotencyLock):
         except Unavailable as error:
             self._last_failure = str(error)
             self._breaker.failed(turn, self._clock())
+            if not self._lost and self.state is not BreakerState.CLOSED:
+                self._lost = True
+                self._on_lost(error)
             raise
         except BaseException:  # cancelled, or a defect of ours: no word about the lock
             self._breaker.abandoned(turn)
             raise
         self._breaker.succeeded(turn)
+        if self._lost and self.state is BreakerState.CLOSED:
+            self._lost = False
+            self._on_recovered()
         return result
