@@ -1,5 +1,6 @@
 """A serving process on the shared servers, with the sources that most stories need."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import Servers
+from app.adapters.postgres.connections import Connections
+from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.secrets.environment import EnvironmentSecrets
+from app.adapters.secrets.file import FileSecrets
+from app.adapters.secrets.references import ReferencedSecrets
+from app.core.domain.document import Document
+from app.core.use_cases.apply_configuration import ApplyConfiguration
+from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
 
@@ -22,19 +30,33 @@ OPEN = {"name": "open", "provider": "test", "verify": "none"}
 SALESFORCE = {"name": "salesforce", "provider": "salesforce", "verify": "none"}
 
 
+def configure(database_url: str, *sources: dict[str, Any]) -> None:
+    """Apply sources in this process, a second sooner than by the command line (which has stories of its own)."""
+
+    async def apply() -> None:
+        connections = Connections(database_url, budget=PATIENT, largest=1)
+        stores = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": SECRET}), "file": FileSecrets()})
+        try:
+            await ApplyConfiguration(PostgresSourceRegistry(connections), stores)(Document({"sources": list(sources)}))
+        finally:
+            await connections.close()
+
+    asyncio.run(apply())
+
+
 @pytest.fixture
 def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
     """`opsconnect serve` on a database of its own and the shared Redis."""
+    configure(database_url, DEMO, OPEN, SALESFORCE)
     with serving(database_url, redis_url, tmp_path, DEMO_SECRET=SECRET) as running:
-        running.apply(DEMO, OPEN, SALESFORCE)
         yield running
 
 
 @pytest.fixture
 def own_api(own_servers: Servers, tmp_path: Path) -> Iterator[Api]:
     """The same on servers that the test may kill."""
+    configure(own_servers.postgres.url(), DEMO, OPEN, SALESFORCE)
     with serving(own_servers.postgres.url(), own_servers.redis.url(), tmp_path, DEMO_SECRET=SECRET) as running:
-        running.apply(DEMO, OPEN, SALESFORCE)
         yield running
 
 

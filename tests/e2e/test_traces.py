@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.api import Api, serving, until
-from tests.e2e.conftest import DEMO, OPEN
+from tests.e2e.conftest import DEMO, OPEN, configure
 from tests.e2e.sender import SECRET, deliveries, send_all, signed
 from tests.otlp_receiver import OtlpReceiver, Received, otlp_receiver
 
@@ -26,8 +26,8 @@ def traced(database_url: str, redis_url: str, tmp_path: Path, collector: OtlpRec
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
+    configure(database_url, DEMO, OPEN)
     with serving(database_url, redis_url, tmp_path, DEMO_SECRET=SECRET, **settings) as api:
-        api.apply(DEMO, OPEN)
         yield api
 
 
