@@ -82,7 +82,11 @@ class WebhookDoor:
             if method != "POST":
                 await answer.problem("method_not_allowed", extra=((b"allow", b"POST"),))
                 return
-            limit = await self._limit(source)
+            known = await self.sources.get(source)
+            if known is None:  # asked for once: the use case would have to ask again
+                await answer.receipt(Refused("unknown_source"))
+                return
+            limit = self.body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes
             body = await _read(headers, receive, limit)
             if body is None:
                 await answer.problem("body_too_large", extra=(_CLOSE,), last=False, limit_bytes=limit)
@@ -106,11 +110,6 @@ class WebhookDoor:
         finally:
             delivery.ended_ns = time.time_ns()
             self.telemetry.finish(delivery)
-
-    async def _limit(self, source: str) -> int:
-        """Give the body limit of a source. One that does not exist is refused later, by the use case."""
-        known = await self.sources.get(source)
-        return self.body_limit_bytes if known is None or known.body_limit_bytes is None else known.body_limit_bytes
 
 
 def _incoming(headers: list[Header]) -> tuple[str | None, str | None]:
