@@ -131,7 +131,7 @@ def test_the_bytes_are_what_the_sdk_would_have_sent(
 
 def test_requests_of_one_batch_share_its_span_and_nothing_of_each_other() -> None:
     """What is remembered from one request to the next says nothing that differs between them."""
-    stories = [
+    stories: list[dict[str, Any]] = [
         {
             "method": "POST",
             "path": path,
@@ -196,7 +196,8 @@ def _by_hand(
     writer = SpanWriter("http", Limits(read.max_span_attributes, read.max_span_attribute_length, read.max_links))
     spans: list[bytes] = []
     writer.write(_delivery(trace, story, flush), trace, spans)
-    return ExportTraceServiceRequest.FromString(Envelope(RESOURCE, SCOPE).wrap(spans))
+    message: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(Envelope(RESOURCE, SCOPE).wrap(spans))
+    return message
 
 
 def _by_the_sdk(
@@ -210,20 +211,20 @@ def _by_the_sdk(
     memory = InMemorySpanExporter()
     watch = Collector(endpoint="memory", hint="", every_seconds=0.0).watch()
     processor = CountingProcessor(WatchedExporter(memory, watch), most_waiting=100, most_in_batch=100)
-    providers = [
-        TracerProvider(resource=RESOURCE, shutdown_on_exit=False, span_limits=SpanLimits(**limited), **more)
-        for more in ({}, {"sampler": ALWAYS_ON})
-    ]
-    for provider in providers:
-        provider.add_span_processor(processor)
-    recorder = SdkRecorder(*providers, processor, incoming=incoming)
+    bounds = SpanLimits(**limited)
+    provider = TracerProvider(resource=RESOURCE, shutdown_on_exit=False, span_limits=bounds)
+    batches = TracerProvider(resource=RESOURCE, shutdown_on_exit=False, span_limits=bounds, sampler=ALWAYS_ON)
+    provider.add_span_processor(processor)
+    batches.add_span_processor(processor)
+    recorder = SdkRecorder(provider, batches, processor, incoming=incoming)
     recorder.record(
         _delivery(recorder.start(story["method"], traceparent, tracestate, story["started_ns"]), story, flush)
     )
     processor.shutdown()
     spans = memory.get_finished_spans()
     assert watch.lost == 0
-    return encode_spans(spans)
+    message: ExportTraceServiceRequest = encode_spans(spans)
+    return message
 
 
 def _comparable(message: ExportTraceServiceRequest) -> ExportTraceServiceRequest:
