@@ -118,6 +118,21 @@ def test_no_thread_is_left_behind(bench: Bench) -> None:
     assert "compact-spans" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_what_did_not_get_through_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread ends as well, and does not go on trying for what nobody waits for."""
+    with otlp_receiver("unavailable") as receiver, compact(receiver, monkeypatch) as (tracing, finish):
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+        for _ in range(3 * MOST_IN_CHUNK):
+            finish()
+        receiver.wait(lambda receiver: receiver.requests > 0)
+        assert not tracing.shutdown(5.0)
+        for thread in threading.enumerate():
+            if thread.name == "compact-spans":
+                thread.join(3.0)
+                assert not thread.is_alive()
+        assert tracing.dropped() == {"queue": 0, "export": 3 * 2 * MOST_IN_CHUNK}
+
+
 def test_an_unknown_sampler_takes_all() -> None:
     assert Sampling.named("jaeger_remote", "x") == Sampling()
 

@@ -149,7 +149,7 @@ def test_requests_of_one_batch_share_its_span_and_nothing_of_each_other() -> Non
     out: list[bytes] = []
     flush = Flush(size=12, append_started_ns=3, append_ended_ns=4, recorded=Seen())
     for story in stories:
-        trace = CompactTrace("1" * 32, f"00-{'1' * 32}-{'2' * 16}-01")
+        trace = CompactTrace("1" * 32 + "2" * 16)
         writer.write(Delivery(trace=trace, flush=flush, **story), trace, out)
     message = ExportTraceServiceRequest.FromString(Envelope(RESOURCE, SCOPE).wrap(out))
     ((scope,),) = [group.scope_spans for group in message.resource_spans]
@@ -188,10 +188,9 @@ def _by_hand(
 ) -> ExportTraceServiceRequest:
     sender = remote(traceparent)
     if sender and incoming == "parent":
-        own = f"00-{sender.trace_id}-{'2' * 16}-01"
-        trace = CompactTrace(sender.trace_id, own, parent=sender, members=state_members(tracestate))
+        trace = CompactTrace(sender.trace_id + "2" * 16, parent=sender, members=state_members(tracestate))
     else:
-        trace = CompactTrace("1" * 32, f"00-{'1' * 32}-{'2' * 16}-01", linked=sender)
+        trace = CompactTrace("1" * 32 + "2" * 16, linked=sender)
     read = SpanLimits(**limited)
     writer = SpanWriter("http", Limits(read.max_span_attributes, read.max_span_attribute_length, read.max_links))
     spans: list[bytes] = []

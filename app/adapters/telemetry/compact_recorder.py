@@ -96,16 +96,14 @@ class CompactRecorder(Recorder):
             return self._root(ids, claimed)
         trace_id = claimed.trace_id
         taken = claimed.flags & 1 if self._parent_decides else int(trace_id, 16) & _RATIO_MASK < self._bound
-        traceparent = f"00-{trace_id}-{ids[32:]}-{'01' if taken else '00'}"
         if not taken:
-            return UnrecordedTrace(trace_id, traceparent)
-        return CompactTrace(trace_id, traceparent, parent=claimed, members=state_members(tracestate))
+            return UnrecordedTrace(trace_id, f"00-{trace_id}-{ids[32:]}-00")
+        return CompactTrace(trace_id + ids[32:], parent=claimed, members=state_members(tracestate))
 
     def _root(self, ids: str, linked: Remote | None) -> Trace:
-        trace_id = ids[:32]
-        if self._bound == _ALL or int(trace_id[16:], 16) < self._bound:
-            return CompactTrace(trace_id, f"00-{trace_id}-{ids[32:]}-01", linked)
-        return UnrecordedTrace(trace_id, f"00-{trace_id}-{ids[32:]}-00")
+        if self._bound == _ALL or int(ids[16:32], 16) < self._bound:
+            return CompactTrace(ids, linked)
+        return UnrecordedTrace(ids[:32], f"00-{ids[:32]}-{ids[32:]}-00")
 
     def record(self, delivery: Delivery) -> None:
         """Keep a record for the thread, or turn it away."""

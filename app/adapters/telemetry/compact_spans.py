@@ -47,6 +47,7 @@ from app.core.ports.telemetry import Delivery, Trace
 
 _CHILD_LENGTH = 18 + 10 + 10  # a trace's, a span's and a parent's id, with their tags
 _TIMES_LENGTH = 18
+_SPANS = [SPAN + length for length in SMALL]
 _NO_ZERO_IDS = 1 | 1 << 64 | 1 << 128
 _MOST_REMEMBERED = 1024
 _LONGEST_REMEMBERED = 512
@@ -63,20 +64,21 @@ _DOUBLE = struct.Struct("<d")
 class CompactTrace(Trace):
     """A sampled request: ids, and what its sender claimed."""
 
-    __slots__ = ("linked", "members", "parent", "trace_id", "traceparent")
+    __slots__ = ("ids", "linked", "members", "parent", "trace_id", "traceparent")
     trace_id: str
     traceparent: str
 
     def __init__(
         self,
-        trace_id: str,
-        traceparent: str,
+        ids: str,
         linked: Remote | None = None,
         parent: Remote | None = None,
         members: Sequence[tuple[str, str]] = (),
     ) -> None:
-        self.trace_id = trace_id
-        self.traceparent = traceparent
+        """`ids`: a trace's and a span's, in hexadecimal digits."""
+        self.ids = ids
+        self.trace_id = trace_id = ids[:32]
+        self.traceparent = f"00-{trace_id}-{ids[32:]}-01"
         self.linked = linked
         self.parent = parent
         self.members = members
@@ -115,20 +117,21 @@ class SpanWriter:
 
         Where it raises, `out` may hold some of them.
         """
-        ids = bytes.fromhex(trace.traceparent[3:35] + trace.traceparent[36:52])
-        in_trace, span_id = TRACE_ID + ids[:16], ids[16:]
+        ids = bytes.fromhex(trace.ids)
+        span_id = ids[16:]
+        in_trace = b"".join((TRACE_ID, ids[:16], SPAN_ID))
         state = trace_state(trace.members) if trace.members else b""
         parent = PARENT_SPAN_ID + span_id + state
         more = len(state)
         fresh = (getrandbits(192) | _NO_ZERO_IDS).to_bytes(24, "big")
-        server = b"".join((in_trace, SPAN_ID, span_id, state, self._context(trace), *self._server(delivery)))
+        server = b"".join((in_trace, span_id, state, self._context(trace), *self._server(delivery)))
         length = len(server)
-        out += (SPAN, SMALL[length] if length < len(SMALL) else varint(length), server)
+        out += (_SPANS[length] if length < len(_SPANS) else SPAN + varint(length), server)
         count = 1
         if delivery.verify_started_ns:
             count += 1
             when = times(delivery.verify_started_ns, delivery.verify_ended_ns)
-            out += (SPAN, SMALL[self._verify_length + more], in_trace, SPAN_ID, fresh[:8], parent, when, self._verify)
+            out += (_SPANS[self._verify_length + more], in_trace, fresh[:8], parent, when, self._verify)
         flush = delivery.flush
         if flush is not None:
             seen = flush.recorded
@@ -138,10 +141,10 @@ class SpanWriter:
                 count += flush.append_started_ns != 0
             if flush.lock_started_ns:
                 count += 1
-                out += (SPAN, SMALL[batch.lock_length + more], in_trace, SPAN_ID, fresh[8:16], parent, batch.lock)
+                out += (_SPANS[batch.lock_length + more], in_trace, fresh[8:16], parent, batch.lock)
             if flush.append_started_ns:
                 count += 1
-                out += (SPAN, SMALL[batch.append_length + more], in_trace, SPAN_ID, fresh[16:], parent, batch.append)
+                out += (_SPANS[batch.append_length + more], in_trace, fresh[16:], parent, batch.append)
         return count
 
     def _context(self, trace: CompactTrace) -> bytes:
