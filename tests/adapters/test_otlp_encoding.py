@@ -166,6 +166,17 @@ def test_requests_of_one_batch_share_its_span_and_nothing_of_each_other() -> Non
     assert (names.count("append"), names.count("INSERT events")) == (12, 1)
 
 
+def test_what_senders_choose_does_not_fill_the_memory() -> None:
+    """A path a request, or a long one, is remembered for a while, or not at all."""
+    writer = SpanWriter("http", Limits())
+    for number in range(3000):
+        trace = CompactTrace("1" * 32 + "2" * 16)
+        for path in (f"/api/v1/webhooks/{number}", f"/{number}" + "x" * 600):
+            writer.write(Delivery(trace=trace, method="POST", path=path, client="::1", started_ns=1), trace, [])
+    assert 0 < len(writer._remembered) <= 1024
+    assert max(len(key[0]) for key in writer._remembered) < 600
+
+
 def _plain(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     assert kind is not None
