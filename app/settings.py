@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     trace_incoming: Literal["link", "parent"] = Field(
         "link", description="a sender's traceparent is linked to the request's own trace, or is its parent"
     )
+    span_recorder: Literal["compact", "sdk"] = Field(
+        "compact", description="what makes the spans of webhook requests: the compact recorder, or OpenTelemetry's SDK"
+    )
 
     drain_announce_seconds: float = Field(3.0, ge=0, description="serve on, not ready, after SIGTERM")
     drain_in_flight_seconds: float = Field(4.0, ge=0, description="then finish what is in flight")

@@ -14,7 +14,8 @@ from app.adapters.telemetry.tracing import Tracing, open_tracing
 from tests.otlp_receiver import OtlpReceiver, Received, otlp_receiver
 
 RECORDERS: dict[str, Callable[[Incoming], Tracing]] = {
-    "sdk": lambda incoming: open_tracing(version="1.2.3", incoming=incoming),
+    "compact": lambda incoming: open_tracing(version="1.2.3", incoming=incoming, recorder="compact"),
+    "sdk": lambda incoming: open_tracing(version="1.2.3", incoming=incoming, recorder="sdk"),
 }
 
 

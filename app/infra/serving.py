@@ -55,7 +55,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator
     refuse_unsafe(settings)
     async with build(settings) as container:
         await container.refuse_unfit(newest())
-        tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming)
+        tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming, recorder=settings.span_recorder)
         breaker = container.breaker
         metrics = IntakeMetrics(
             version=VERSION,

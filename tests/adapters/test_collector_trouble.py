@@ -14,7 +14,7 @@ import pytest
 from app.adapters.telemetry.canonical_log import CanonicalLog
 from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import IntakeMetrics, Readings
-from app.adapters.telemetry.tracing import Tracing, open_tracing
+from app.adapters.telemetry.tracing import RecorderName, Tracing, open_tracing
 from tests.deliveries import a_delivery, a_flush
 from tests.logged import Log, logged
 from tests.otlp_receiver import Manner, otlp_receiver
@@ -27,6 +27,12 @@ ROOT = Path(__file__).parents[2]
 def log(tmp_path: Path) -> Iterator[Log]:
     with logged(tmp_path / "log", level="info") as log:
         yield log
+
+
+@pytest.fixture(params=["compact", "sdk"])
+def recorder(request: pytest.FixtureRequest) -> RecorderName:
+    name: RecorderName = request.param
+    return name
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +61,7 @@ from app.adapters.telemetry.tracing import open_tracing
 from tests.deliveries import a_delivery, a_flush
 
 async def main():
-    tracing = open_tracing(version="1")
+    tracing = open_tracing(version="1", recorder=sys.argv[2])
     telemetry = RecordedIntake(tracing.recorder, IntakeMetrics(version="1"), CanonicalLog(lambda _: None))
     spent = []
     for _ in range(600):
@@ -75,12 +81,14 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(("manner", "dead"), [("ok", True), ("black hole", False), ("unavailable", False)])
-def test_a_process_answers_and_ends_in_time_whatever_the_collector_does(manner: Manner, dead: bool) -> None:
+def test_a_process_answers_and_ends_in_time_whatever_the_collector_does(
+    recorder: RecorderName, manner: Manner, dead: bool
+) -> None:
     """The SDK alone would join its thread for 30 s, and the exporter wait 10 s for an answer."""
     with otlp_receiver(manner) as receiver:
         endpoint = f"http://127.0.0.1:{a_dead_port()}" if dead else receiver.url
         with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(BUDGET_SECONDS)],
+            [sys.executable, "-c", PROGRAM, str(BUDGET_SECONDS), recorder],
             cwd=ROOT,
             env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -103,10 +111,10 @@ def test_a_process_answers_and_ends_in_time_whatever_the_collector_does(manner: 
         assert to_the_end < BUDGET_SECONDS + 2.0
 
 
-def test_the_exit_is_quick_where_the_collector_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_is_quick_where_the_collector_is_well(recorder: RecorderName, monkeypatch: pytest.MonkeyPatch) -> None:
     with otlp_receiver("slow") as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        tracing = open_tracing(version="1")
+        tracing = open_tracing(version="1", recorder=recorder)
         telemetry = telemetry_of(tracing)
         telemetry.finish(a_delivery(telemetry))
         telemetry.drain()
@@ -114,11 +122,11 @@ def test_the_exit_is_quick_where_the_collector_is_well(monkeypatch: pytest.Monke
         assert len(receiver.spans) == 2
 
 
-def test_a_dead_collector_is_told_of_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_collector_is_told_of_once(recorder: RecorderName, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line with what to do, whatever the SDK and its exporter have to say, and never a key of the address."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:CANARY@127.0.0.1:{a_dead_port()}/?key=CANARY")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
-    tracing = open_tracing(version="1")
+    tracing = open_tracing(version="1", recorder=recorder)
     metrics = IntakeMetrics(version="1", readings=Readings(spans_dropped=tracing.dropped))
     telemetry = telemetry_of(tracing, metrics)
     for exported in range(1, 4):
@@ -135,11 +143,13 @@ def test_a_dead_collector_is_told_of_once(log: Log, monkeypatch: pytest.MonkeyPa
     assert 'opsconnect_spans_dropped_total{reason="export"} 6.0' in metrics.render().decode()
 
 
-def test_a_collector_that_comes_back_is_told_of(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_comes_back_is_told_of(
+    recorder: RecorderName, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with otlp_receiver("unavailable") as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1.5")  # one retry, which is where the reason is told
-        tracing = open_tracing(version="1")
+        tracing = open_tracing(version="1", recorder=recorder)
         telemetry = telemetry_of(tracing)
         telemetry.finish(a_delivery(telemetry))
         telemetry.drain()
@@ -154,12 +164,14 @@ def test_a_collector_that_comes_back_is_told_of(log: Log, monkeypatch: pytest.Mo
     assert last["event"] == "telemetry.export_recovered"
 
 
-def test_a_full_queue_drops_whole_requests_and_counts_them(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_drops_whole_requests_and_counts_them(
+    recorder: RecorderName, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Never half a trace, never a line a span, and no spans at all are made while there is no room."""
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")
     with otlp_receiver("black hole") as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        tracing = open_tracing(version="1")
+        tracing = open_tracing(version="1", recorder=recorder)
         telemetry = telemetry_of(tracing)
         telemetry.finish(a_delivery(telemetry, flush=a_flush()))
         telemetry.drain()

@@ -19,9 +19,16 @@ def collector() -> Iterator[OtlpReceiver]:
         yield receiver
 
 
+@pytest.fixture(params=["compact", "sdk"])
+def recorder(request: pytest.FixtureRequest) -> str:
+    """What makes the spans; a collector must not see the difference."""
+    return str(request.param)
+
+
 @pytest.fixture
-def traced(database_url: str, redis_url: str, tmp_path: Path, collector: OtlpReceiver) -> Iterator[Api]:
+def traced(database_url: str, redis_url: str, tmp_path: Path, collector: OtlpReceiver, recorder: str) -> Iterator[Api]:
     settings = {
+        "OPSCONNECT_SPAN_RECORDER": recorder,
         "OTEL_SDK_DISABLED": "false",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
@@ -109,9 +116,10 @@ def test_a_sender_s_context_is_linked(traced: Api, collector: OtlpReceiver) -> N
 
 
 def test_a_sender_s_context_is_the_parent_where_that_is_set(
-    database_url: str, redis_url: str, tmp_path: Path, collector: OtlpReceiver
+    database_url: str, redis_url: str, tmp_path: Path, collector: OtlpReceiver, recorder: str
 ) -> None:
     settings = {
+        "OPSCONNECT_SPAN_RECORDER": recorder,
         "OTEL_SDK_DISABLED": "false",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OPSCONNECT_TRACE_INCOMING": "parent",

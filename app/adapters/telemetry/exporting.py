@@ -1,6 +1,7 @@
-"""Spans on their way out: a bounded queue that counts what it drops, and an exporter that says once that it fails."""
+"""Spans on their way out: a bounded queue that counts what it drops, and what is told of a collector that fails."""
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 
@@ -14,23 +15,93 @@ from app.adapters.telemetry import catalog
 _CHATTY = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
 
 
-class WatchedExporter(SpanExporter):
-    """An exporter whose failures are counted and told sparingly. `taken` and `lost` count spans."""
+class Collector:
+    """What is known of the collector's health, and told of it sparingly, whoever sends to it."""
 
-    def __init__(
-        self, exporter: SpanExporter, *, endpoint: str, configured: bool, hint: str, every_seconds: float
-    ) -> None:
-        self._exporter = exporter
+    def __init__(self, *, endpoint: str, configured: bool, hint: str, every_seconds: float) -> None:
         self._endpoint = endpoint
         self._configured = configured
         self._hint = hint
         self._every = every_seconds
         self._silent_until = float("-inf")
-        self.failing = False
+        self._in_trouble: set[Watch] = set()
+        self._watches: list[Watch] = []
         self._told_lost = 0
-        self.taken = 0
+        self._lock = threading.Lock()
+
+    @property
+    def failing(self) -> bool:
+        """Whether somebody's last try failed."""
+        return bool(self._in_trouble)
+
+    @property
+    def lost(self) -> int:
+        """Spans that did not arrive."""
+        return sum(watch.lost for watch in self._watches)
+
+    def watch(self) -> "Watch":
+        """Make the place where one sender tells how it goes."""
+        self._watches.append(Watch(self))
+        return self._watches[-1]
+
+    def trouble(self, watch: "Watch", reason: str) -> None:
+        """Tell that spans do not get through, unless that was told lately."""
+        with self._lock:
+            self._in_trouble.add(watch)
+            now = time.monotonic()
+            if now < self._silent_until:
+                return
+            self._silent_until = now + self._every
+            lost = self.lost - self._told_lost
+            self._told_lost += lost
+        log = structlog.get_logger()
+        # Who named no collector is told, but has no trouble.
+        (log.warning if self._configured else log.info)(
+            catalog.EXPORT_FAILED.name,
+            endpoint=self._endpoint,
+            reason=reason,
+            spans_lost=lost,
+            hint=self._hint,
+        )
+
+    def fine(self, watch: "Watch") -> None:
+        """Tell that spans get through again, when they do for all who send."""
+        with self._lock:
+            self._in_trouble.discard(watch)
+            if self._in_trouble:
+                return
+            self._silent_until = float("-inf")
+        structlog.get_logger().info(catalog.EXPORT_RECOVERED.name, endpoint=self._endpoint)
+
+
+class Watch:
+    """One sender's word on the collector. `lost` counts its spans."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._failing = False
         self.lost = 0
-        self._eavesdropper = _Eavesdropper(self)
+
+    def trouble(self, reason: str) -> None:
+        """Note that spans do not get through."""
+        self._failing = True
+        self._collector.trouble(self, reason)
+
+    def fine(self) -> None:
+        """Note that spans got through."""
+        if self._failing:
+            self._failing = False
+            self._collector.fine(self)
+
+
+class WatchedExporter(SpanExporter):
+    """An exporter whose failures are counted and told sparingly. `taken` counts spans."""
+
+    def __init__(self, exporter: SpanExporter, watch: Watch) -> None:
+        self._exporter = exporter
+        self._watch = watch
+        self.taken = 0
+        self._eavesdropper = _Eavesdropper(watch)
         for name in _CHATTY:
             logging.getLogger(name).addFilter(self._eavesdropper)
 
@@ -42,30 +113,11 @@ class WatchedExporter(SpanExporter):
             result = self._exporter.export(spans)
         finally:
             if result is not SpanExportResult.SUCCESS:
-                self.lost += len(spans)
-                self.trouble("the export failed")
-            elif self.failing:
-                self.failing = False
-                self._silent_until = float("-inf")
-                structlog.get_logger().info(catalog.EXPORT_RECOVERED.name, endpoint=self._endpoint)
+                self._watch.lost += len(spans)
+                self._watch.trouble("the export failed")
+            else:
+                self._watch.fine()
         return result
-
-    def trouble(self, reason: str) -> None:
-        """Tell that spans do not get through, unless that was told lately."""
-        self.failing = True
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + self._every
-            lost, self._told_lost = self.lost - self._told_lost, self.lost
-            log = structlog.get_logger()
-            # Who named no collector is told, but has no trouble.
-            (log.warning if self._configured else log.info)(
-                catalog.EXPORT_FAILED.name,
-                endpoint=self._endpoint,
-                reason=reason,
-                spans_lost=lost,
-                hint=self._hint,
-            )
 
     def shutdown(self) -> None:
         """Give up what is under way."""
@@ -80,14 +132,14 @@ class WatchedExporter(SpanExporter):
 class _Eavesdropper(logging.Filter):
     """Takes the SDK's complaints out of the log, and the reason out of them."""
 
-    def __init__(self, exporter: WatchedExporter) -> None:
+    def __init__(self, watch: Watch) -> None:
         super().__init__()
-        self._exporter = exporter
+        self._watch = watch
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        self._exporter.trouble(_reason(record))
+        self._watch.trouble(_reason(record))
         return False
 
 

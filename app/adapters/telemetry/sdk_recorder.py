@@ -4,7 +4,7 @@ The queue's wait is an attribute of the request's span; the children show the ba
 with their true times, which neighbours in the batch share. The statement itself is one span a batch, linked from each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,20 +22,23 @@ from opentelemetry.trace import (
 
 from app.adapters.telemetry import catalog
 from app.adapters.telemetry.exporting import CountingProcessor
+from app.adapters.telemetry.intake_spans import (
+    MOST_SPANS,
+    SCOPE,
+    Attributes,
+    append_attributes,
+    batch_attributes,
+    failed,
+    lock_attributes,
+    server_attributes,
+    server_name,
+)
 from app.adapters.telemetry.recorder import Incoming, Recorder, Seen
-from app.adapters.telemetry.trace_context import clean, remote, state_members, unrecorded
+from app.adapters.telemetry.trace_context import remote, state_members, unrecorded
 from app.core.ports.event_store import Flush
 from app.core.ports.telemetry import Delivery, Trace
 
 _NOWHERE = Context()  # never the ambient context: what is current around the request is none of its business
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
-_MOST_SPANS = 5
-_PATH_LENGTH = 256
-_LOCK_ATTRIBUTES = {
-    outcome: f"opsconnect.lock.{outcome}" for outcome in ("held", "busy", "marked", "unshielded")
-}  # fmt: skip
-
-Attributes = dict[str, str | int | float]
 
 
 class SdkTrace(Trace):
@@ -71,17 +74,16 @@ class SdkRecorder(Recorder):
         scheme: str = "http",
     ) -> None:
         """`batches` records whatever it is asked to: a batch's span is made only when a request in it is sampled."""
-        self._tracer = provider.get_tracer("opsconnect")
-        self._batch_tracer = batches.get_tracer("opsconnect")
+        self._tracer = provider.get_tracer(SCOPE)
+        self._batch_tracer = batches.get_tracer(SCOPE)
         self._processor = processor
         self._continues = incoming == "parent"
         self._scheme = scheme
-        self._names = {method: f"{method} {catalog.WEBHOOK_ROUTE}" for method in _METHODS}
 
     def start(self, method: str, traceparent: str | None, tracestate: str | None, started_ns: int) -> Trace:
         """Start the server span; while the exporter does not keep up, only ids are given."""
         claimed = remote(traceparent) if traceparent else None
-        if not self._processor.room(_MOST_SPANS):
+        if not self._processor.room(MOST_SPANS):
             self._processor.turned_away += 1
             return unrecorded(claimed if self._continues else None)
         context, links = _NOWHERE, ()  # type: tuple[Context, Sequence[Link]]
@@ -101,7 +103,7 @@ class SdkRecorder(Recorder):
                 links = (Link(sender),)
         return SdkTrace(
             self._tracer.start_span(
-                self._names.get(method) or f"HTTP {catalog.WEBHOOK_ROUTE}",
+                server_name(method),
                 context=context,
                 kind=SpanKind.SERVER,
                 links=links,
@@ -114,7 +116,7 @@ class SdkRecorder(Recorder):
         trace = delivery.trace
         if not isinstance(trace, SdkTrace) or not trace.span.is_recording():
             return
-        if not self._processor.room(_MOST_SPANS):
+        if not self._processor.room(MOST_SPANS):
             self._processor.turned_away += 1
             return
         span = trace.span
@@ -124,23 +126,22 @@ class SdkRecorder(Recorder):
         flush = delivery.flush
         if flush is not None:
             if flush.lock_started_ns:
-                locks = _lock_attributes(flush.locks) if flush.locks else None
+                locks = lock_attributes(flush.locks)
                 self._child(catalog.LOCK.name, inside, flush.lock_started_ns, flush.lock_ended_ns, attributes=locks)
             if flush.append_started_ns:
                 links = (self._batch(flush),)
-                size: Attributes = {"opsconnect.batch.size": flush.size}
                 self._child(
                     catalog.APPEND.name,
                     inside,
                     flush.append_started_ns,
                     flush.append_ended_ns,
-                    attributes=size,
+                    attributes=append_attributes(flush),
                     links=links,
                 )
         if delivery.path == catalog.LEAD_ROUTE:
-            span.update_name(f"{_method(delivery.method, 'HTTP')} {catalog.LEAD_ROUTE}")
-        span.set_attributes(self._attributes(delivery))
-        if delivery.status >= 500 or not delivery.status:
+            span.update_name(server_name(delivery.method, delivery.path))
+        span.set_attributes(server_attributes(delivery, self._scheme))
+        if failed(delivery):
             span.set_status(StatusCode.ERROR)
         span.end(max(delivery.ended_ns, delivery.started_ns))
 
@@ -165,20 +166,11 @@ class SdkRecorder(Recorder):
         if isinstance(seen, Seen) and isinstance(seen.span, Link):
             return seen.span
         ended_ns = max(flush.append_started_ns, flush.append_ended_ns)
-        attributes: Attributes = {
-            "db.system.name": "postgresql",
-            "db.operation.name": "INSERT",
-            "db.collection.name": "events",
-            "opsconnect.batch.size": flush.size,
-            "opsconnect.commit_ms": (ended_ns - flush.append_started_ns) / 1e6,
-        }
-        if flush.size >= 2:
-            attributes["db.operation.batch.size"] = flush.size
         span = self._batch_tracer.start_span(
             catalog.BATCH.name,
             context=_NOWHERE,
             kind=SpanKind.CLIENT,
-            attributes=attributes,
+            attributes=batch_attributes(flush),
             start_time=flush.append_started_ns,
         )
         span.end(ended_ns)
@@ -186,36 +178,3 @@ class SdkRecorder(Recorder):
         if isinstance(seen, Seen):
             seen.span = link
         return link
-
-    def _attributes(self, delivery: Delivery) -> Attributes:
-        lead = delivery.path == catalog.LEAD_ROUTE
-        attributes: Attributes = {
-            "http.request.method": _method(delivery.method, "_OTHER"),
-            "url.path": clean(delivery.path.partition("?")[0], _PATH_LENGTH),
-            "url.scheme": self._scheme,
-            "http.route": catalog.LEAD_ROUTE if lead else catalog.WEBHOOK_ROUTE,
-            "http.request.body.size": delivery.size,
-            "client.address": clean(delivery.client, 64),
-            "opsconnect.outcome": delivery.outcome,
-        }
-        if delivery.status:
-            attributes["http.response.status_code"] = delivery.status
-        if delivery.status >= 500 or not delivery.status:
-            attributes["error.type"] = delivery.outcome or str(delivery.status or "unanswered")
-        if delivery.source:
-            attributes["opsconnect.source"] = clean(delivery.source, 128)
-            attributes["opsconnect.provider"] = delivery.provider
-        if delivery.event_id:
-            attributes["opsconnect.event_id"] = delivery.event_id
-        if delivery.flush is not None and (began := delivery.flush.lock_started_ns or delivery.flush.append_started_ns):
-            waited_ns = began - (delivery.verify_ended_ns or delivery.started_ns)
-            attributes["opsconnect.queue_ms"] = max(waited_ns, 0) / 1e6
-        return attributes
-
-
-def _lock_attributes(locks: Mapping[str, int]) -> Attributes:
-    return {_LOCK_ATTRIBUTES[outcome]: count for outcome, count in locks.items() if outcome in _LOCK_ATTRIBUTES}
-
-
-def _method(method: str, other: str) -> str:
-    return method if method in _METHODS else other
