@@ -56,44 +56,37 @@ def check_head(head: bytes, caps: Caps) -> tuple[int, bool]:
     if match is None:
         check_beginning(head, 0, caps)
         raise Misframed("malformed_request")
-    if len(head) > SHORTEST_HEADER * caps.header_count:
+    size = len(head)
+    if size > SHORTEST_HEADER * caps.header_count and head.count(b"\n") - 2 > caps.header_count:
+        raise Misframed("headers_too_large")
+    if size > caps.url_bytes:
         _check_size(match, caps)
     if match[1] not in METHODS:
         raise Misframed("unknown_method")
     decisive = _DECISIVE.findall(head.lower())
-    hosts = lengths = codings = 0
-    upgrade = False
-    for name, _ in decisive:
-        if name == b"host":
-            hosts += 1
-        elif name == b"content-length":
-            lengths += 1
-        elif name == b"transfer-encoding":
-            codings += 1
-        else:
-            upgrade = True
+    names = [name for name, _ in decisive]
+    hosts = names.count(b"host")
     if hosts != 1 and (hosts or match[3] == b"1"):
         raise Misframed("host_not_once")
+    codings = names.count(b"transfer-encoding")
+    lengths = names.count(b"content-length")
     if lengths + codings > 1 or (codings and match[3] == b"0"):
         raise Misframed("ambiguous_length")
-    return _length_of_body(decisive) if lengths or codings else 0, upgrade
+    length = 0
+    if lengths:
+        length = _length(dict(decisive)[b"content-length"].rstrip(b" \t"))
+    elif codings:
+        if dict(decisive)[b"transfer-encoding"].rstrip(b" \t") != b"chunked":
+            raise Misframed("unknown_transfer_encoding")
+        length = CHUNKED
+    return length, b"upgrade" in names
 
 
 def _check_size(head: re.Match[bytes], caps: Caps) -> None:
     if head.end(2) - head.start(2) > caps.url_bytes:
         raise Misframed("url_too_long")
-    if head.end() > caps.head_bytes or head.string.count(b"\n") - 2 > caps.header_count:
+    if head.end() > caps.head_bytes:
         raise Misframed("headers_too_large")
-
-
-def _length_of_body(decisive: list[tuple[bytes, bytes]]) -> int:
-    for name, padded in decisive:
-        value = padded.rstrip(b" \t")
-        if name == b"content-length":
-            return _length(value)
-        if name == b"transfer-encoding" and value != b"chunked":
-            raise Misframed("unknown_transfer_encoding")
-    return CHUNKED
 
 
 def _length(value: bytes) -> int:
