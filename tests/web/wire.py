@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -75,7 +76,11 @@ class Wire:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(CLIENT_SECONDS)
         self.socket.bind((source, 0))
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unread = b""
 
@@ -125,6 +130,18 @@ def post(
 def chunked(*chunks: bytes) -> bytes:
     """A chunked body."""
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+def keep_large(port: int) -> str:
+    """Have a body kept that no socket buffer holds; give its event's id."""
+    deadline = time.monotonic() + CLIENT_SECONDS
+    while True:
+        with Wire(port) as wire:
+            wire.send(post(b"y" * 12_000_000, path="/api/v1/webhooks/large"))
+            answer = wire.answer()
+        if answer.status in {200, 202}:
+            return answer.headers["x-event-id"]
+        assert time.monotonic() < deadline, answer  # a busy machine may need more than the budget of one request
 
 
 def field_of(answer: Answer, name: str) -> Any:
