@@ -15,8 +15,8 @@ from tests.web.wire import post, take_answer
 
 SOCKETS = int(os.environ.get("SLOW_SOCKETS", "0"))
 RATE = 200
-SECONDS = 10.0
-ROUNDS = 3
+SECONDS = 8.0
+ROUNDS = 2
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ async def slow(port: int, kind: int) -> None:
                     if kind:
                         writer.write(b"x")
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(reader.read(4_096), 1)
+                        async with asyncio.timeout(1):
+                            await reader.read(4_096)
             finally:
                 writer.close()

@@ -64,13 +64,22 @@ def check_head(head: bytes, caps: Caps) -> tuple[int, bool]:
     if match[1] not in METHODS:
         raise Misframed("unknown_method")
     decisive = _DECISIVE.findall(head.lower())
+    if len(decisive) == 2:
+        # Nearly always: one Host, then one length. The rest is for the others.
+        (first, _), (second, value) = decisive
+        if first == b"host" and second == b"content-length" and value.isdigit() and len(value) <= LONGEST_LENGTH:
+            return int(value), False
+    return _weigh(decisive, old=match[3] == b"0")
+
+
+def _weigh(decisive: list[tuple[bytes, bytes]], *, old: bool) -> tuple[int, bool]:
     names = [name for name, _ in decisive]
     hosts = names.count(b"host")
-    if hosts != 1 and (hosts or match[3] == b"1"):
+    if hosts > 1 or not (hosts or old):
         raise Misframed("host_not_once")
     codings = names.count(b"transfer-encoding")
     lengths = names.count(b"content-length")
-    if lengths + codings > 1 or (codings and match[3] == b"0"):
+    if lengths + codings > 1 or (codings and old):
         raise Misframed("ambiguous_length")
     length = 0
     if lengths:
