@@ -5,6 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,14 @@ async def test_slow_clients_cost_the_others_little(roomy: Api) -> None:
     alone, beside = [], []
     for number in range(ROUNDS):
         alone.append(await p99(roomy.port, f"alone {number}"))
-        crowd = [asyncio.create_task(slow(roomy.port, kind % 3)) for kind in range(SOCKETS)]
-        await asyncio.sleep(1)  # let them connect
+        crowd = get_context("spawn").Process(target=run_crowd, args=(roomy.port, SOCKETS), daemon=True)
+        crowd.start()
+        await asyncio.sleep(3)  # let them connect
         beside.append(await p99(roomy.port, f"beside {number}"))
-        for task in crowd:
-            task.cancel()
-        await asyncio.gather(*crowd, return_exceptions=True)
+        crowd.kill()
+        crowd.join()
     print(f"p99 in ms: alone {[round(x, 2) for x in alone]}, beside {SOCKETS} slow: {[round(x, 2) for x in beside]}")
-    # The crowd lives in this process and takes its share of the machine: the bound is generous, the figure is printed.
+    # The crowd takes its share of the machine: the bound is generous, the figure is printed.
     assert sorted(beside)[ROUNDS // 2] < 5 * sorted(alone)[ROUNDS // 2] + 20
 
 
@@ -66,7 +67,18 @@ async def p99(port: int, name: str) -> float:
         writer.close()
 
     await asyncio.gather(*(one(lane) for lane in range(20)))
-    return sorted(took)[int(len(took) * 0.99)]
+    took.sort()
+    print(f"{name}: p50 {took[len(took) // 2]:.2f} ms, p90 {took[int(len(took) * 0.9)]:.2f} ms")
+    return took[int(len(took) * 0.99)]
+
+
+def run_crowd(port: int, count: int) -> None:
+    """In a process of its own."""
+
+    async def run() -> None:
+        await asyncio.gather(*(slow(port, kind % 3) for kind in range(count)))
+
+    asyncio.run(run())
 
 
 async def slow(port: int, kind: int) -> None:
