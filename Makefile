@@ -38,6 +38,14 @@ dev: $(INSTALLED) ## Run everything on this machine: Postgres, Redis-compatible 
 test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every test against real servers
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## Send 50,000 broken requests to a serving process (FUZZ_SEED repeats a run)
+	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest tests/web/test_mutations.py -s $(ARGS)
+
+.PHONY: slow
+slow: $(INSTALLED) ## Measure what 2,000 slow clients cost everybody else
+	@SLOW_SOCKETS=$${SLOW_SOCKETS:-2000} $(BIN)/python -m pytest tests/web/test_slow_clients.py -s $(ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and the walls between the rooms
 	@$(BIN)/ruff check --quiet

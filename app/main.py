@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import Any
 
+from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, Receive, Scope, Send
 from app.infra.logs import set_up_logs
 from app.infra.serving import Drain, serving
@@ -29,7 +30,7 @@ class _Entry:
             try:
                 settings = load()
                 logs = set_up_logs(environment=settings.environment, level=settings.log_level)
-                self._app, _ = await stack.enter_async_context(serving(settings, logs, Drain()))
+                self._app, _ = await stack.enter_async_context(serving(settings, logs, Drain(), Refusals()))
             except Exception as error:  # noqa: BLE001 (the server says it and exits)
                 await _say(send, "lifespan.startup.failed", message=str(error))
                 return

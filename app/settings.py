@@ -1,6 +1,7 @@
 """The whole configuration: `OPSCONNECT_*` from the environment and `.env`, one frozen tree, all problems at once."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,12 @@ def _redis(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _networks(value: str) -> str:
+    for part in value.replace(",", " ").split():
+        ip_network(part)
+    return value
+
+
 class Settings(BaseSettings):
     """Every setting with its default; names say the unit. `docs/operations.md` explains each."""
 
@@ -55,6 +62,20 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="the TCP port to listen on")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level to log")
+
+    silent_socket_seconds: float = Field(5.0, gt=0, description="a new connection says something by then, or is closed")
+    header_receive_seconds: float = Field(5.0, gt=0, description="a request's header is complete by then, or 408")
+    body_receive_seconds: float = Field(10.0, gt=0, description="its body is complete by then, or 408")
+    body_receive_bytes_per_second: int = Field(1000, ge=0, description="a body that comes more slowly gets 408")
+    keep_alive_seconds: float = Field(5.0, gt=0, description="an idle connection is closed then")
+    answer_read_seconds: float = Field(30.0, gt=0, description="a client that does not read its answer is cut off then")
+    header_block_bytes: int = Field(32_768, ge=1024, description="the largest header of a request, or 431")
+    header_count: int = Field(100, ge=10, description="the most header fields of a request, or 431")
+    url_bytes: int = Field(8_192, ge=256, description="the longest URL, or 414")
+    connections_per_address: int = Field(1024, ge=1, description="the most open connections of one peer address")
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "", description="addresses or networks whose X-Forwarded-For is believed, as 10.0.0.0/8,127.0.0.1"
+    )
 
     body_limit_bytes: int = Field(
         1_000_000, ge=1, le=LARGEST_BODY_BYTES, description="the largest webhook body; a source may have its own"

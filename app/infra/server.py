@@ -10,14 +10,17 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from app.adapters.web.framing import Caps
+from app.adapters.web.protocol import GuardedHttp
+from app.adapters.web.watch import Limits, Refusals, Watch, networks
 from app.core.domain.errors import Fault, Invalid
 from app.settings import Settings
 
-KEEP_ALIVE_SECONDS = 5
 BACKLOG = 2048
 
 
@@ -35,21 +38,38 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def limits(settings: Settings) -> Limits:
+    """Say how slow, large and many clients may be."""
+    return Limits(
+        caps=Caps(settings.header_block_bytes, settings.header_count, settings.url_bytes),
+        silent_seconds=settings.silent_socket_seconds,
+        header_seconds=settings.header_receive_seconds,
+        body_seconds=settings.body_receive_seconds,
+        body_bytes_per_second=settings.body_receive_bytes_per_second,
+        idle_seconds=settings.keep_alive_seconds,
+        answer_seconds=settings.answer_read_seconds,
+        half_sent_seconds=min(1.0, settings.drain_in_flight_seconds / 2),
+        connections_per_address=settings.connections_per_address,
+        trusted_proxies=networks(settings.trusted_proxies),
+    )
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn with an announced end, which returns instead of dying by the signal."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
+    def __init__(self, app: Any, settings: Settings, refusals: Refusals) -> None:
+        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals))
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(settings.drain_in_flight_seconds)),
             )
         )

@@ -18,6 +18,7 @@ from app.adapters.telemetry.tracing import instrument, open_tracing
 from app.adapters.web.api import make_api
 from app.adapters.web.guard import AdminKeyGuard
 from app.adapters.web.request_log import RequestLog
+from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, WebhookDoor
 from app.core.domain.breaker import BreakerState
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
@@ -50,7 +51,9 @@ def refuse_unsafe(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator[tuple[App, Container]]:
+async def serving(
+    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals
+) -> AsyncIterator[tuple[App, Container]]:
     """Give the whole ASGI app, with its duties running. Raises `Invalid` where serving would break a promise."""
     refuse_unsafe(settings)
     async with build(settings) as container:
@@ -65,6 +68,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain) -> AsyncIterator
                 lock_outcomes=lambda: container.shield.lock_outcomes,
                 spans_dropped=tracing.dropped,
                 lines_dropped=lambda: logs.stream.dropped,
+                refused_connections=lambda: refusals.counts,
             ),
         )
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)
@@ -121,8 +125,9 @@ async def _serve(
     ready: Callable[[Container], Awaitable[None]] | None,
 ) -> None:
     drain = Drain()
-    async with serving(settings, logs, drain) as (app, container):
-        server = DrainingServer(app, settings)
+    refusals = Refusals()
+    async with serving(settings, logs, drain, refusals) as (app, container):
+        server = DrainingServer(app, settings, refusals)
         drain.announced = lambda: server.draining
         try:
             await container.sources.refresh()

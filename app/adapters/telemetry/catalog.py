@@ -135,10 +135,15 @@ RECORDS_DROPPED = Metric(
 LINES_DROPPED = Metric(
     "opsconnect_log_lines_dropped_total", "counter", "Log lines that could not be written, as nobody read them"
 )
+REFUSED_CONNECTIONS = Metric(
+    "opsconnect_refused_connections_total", "counter",
+    "Connections ended before there was a whole request to answer, or before their answer was read; code: that of the"
+    " answer, or silent, too_many_connections, answer_not_read", ("code",),
+)  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 METRICS = (
     REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, LOCK_BREAKER_OPEN,
-    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, BUILD_INFO,
+    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, BUILD_INFO,
 )  # fmt: skip
 
 WEBHOOK_ANSWERED = LogEvent(
@@ -164,7 +169,13 @@ REQUEST_ANSWERED = LogEvent(
     "request.answered", "info, warning (4xx), error (5xx); debug for health and metrics that answer well",
     "one request of the API, the console or a probe", ("method", "path", "status", "ms", "trace_id"),
 )  # fmt: skip
+CONNECTION_REFUSED = LogEvent(
+    "connection.refused", "warning",
+    "connections ended before there was a whole request; a line a second and code at most, for so many since the last",
+    ("code", "client", "connections"),
+)  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, LOG_DROPPED, TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, LOG_DROPPED, TELEMETRY_FAILED, EXPORT_FAILED,
+    EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip

@@ -32,6 +32,8 @@ class Readings:
     spans_dropped: Callable[[], Mapping[str, int]] = dict
     """By reason."""
     lines_dropped: Callable[[], int] = int
+    refused_connections: Callable[[], Mapping[str, int]] = dict
+    """By code."""
 
 
 class IntakeMetrics:
@@ -103,7 +105,7 @@ class _AtScrape(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Read everything now."""
-        for read in (self._pools, self._locks, self._breaker, self._spans, self._lines, self._build):
+        for read in (self._pools, self._locks, self._breaker, self._spans, self._lines, self._refused, self._build):
             try:
                 family = read()
             except Exception as error:  # noqa: BLE001 - whatever a reading raises, the scrape goes on
@@ -143,6 +145,12 @@ class _AtScrape(Collector):
     def _lines(self) -> CounterMetricFamily:
         family = _counter(catalog.LINES_DROPPED)
         family.add_metric((), self._readings.lines_dropped())
+        return family
+
+    def _refused(self) -> CounterMetricFamily:
+        family = _counter(catalog.REFUSED_CONNECTIONS)
+        for code, connections in self._readings.refused_connections().items():
+            family.add_metric((code,), connections)
         return family
 
     def _build(self) -> GaugeMetricFamily:

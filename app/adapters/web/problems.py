@@ -38,6 +38,22 @@ PROBLEMS: Mapping[str, Problem] = {
     "body_too_large": Problem(413, "Body too large", "The body is larger than this source takes; see 'limit_bytes'."),
     "method_not_allowed": Problem(405, "Method not allowed", "Webhooks are sent with POST."),
     "client_disconnected": Problem(400, "Incomplete request", "The connection ended before the body was complete."),
+    # Of the connection: answered before there is a request, and the connection ends.
+    "malformed_request": Problem(400, "Malformed request", "This is not HTTP/1.1 as RFC 9112 has it."),
+    "host_not_once": Problem(400, "Not one Host header", "HTTP/1.1 wants exactly one."),
+    "ambiguous_length": Problem(
+        400, "Ambiguous length", "Send one Content-Length in digits, or 'Transfer-Encoding: chunked', and not both."
+    ),
+    "header_too_slow": Problem(408, "Header too slow", "The request's header did not arrive in time."),
+    "body_too_slow": Problem(408, "Body too slow", "The request's body did not arrive in time."),
+    "content_too_large": Problem(413, "Content too large", "No source takes a body of the length that was declared."),
+    "url_too_long": Problem(414, "URL too long", "Send a shorter one."),
+    "headers_too_large": Problem(431, "Headers too large", "Send fewer or shorter headers."),
+    "unknown_method": Problem(501, "Unknown method", "Webhooks are sent with POST."),
+    "unknown_transfer_encoding": Problem(
+        501, "Unknown transfer encoding", "Send a Content-Length, or 'Transfer-Encoding: chunked' and nothing else."
+    ),
+    "unsupported_version": Problem(505, "Unsupported version of HTTP", "Speak HTTP/1.1."),
     "unavailable": Problem(
         503, "Not kept, try again", "The event could not be kept now. Send it again after the time in Retry-After."
     ),

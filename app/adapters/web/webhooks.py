@@ -126,8 +126,10 @@ def _incoming(headers: list[Header]) -> tuple[str | None, str | None]:
 async def _read(headers: list[Header], receive: Receive, limit: int) -> bytes | None:
     """Read the whole body; None as soon as it is known to be larger than the limit."""
     for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > limit):
-            return None
+        if name == b"content-length":
+            declared = value.strip(b" \t")  # the parser leaves blanks at the end
+            if not declared.isdigit() or int(declared[:20]) > limit:
+                return None
     message = await receive()
     if message["type"] == "http.disconnect":
         raise _Gone

@@ -1,0 +1,299 @@
+"""Deadlines and bounds before anything is parsed: uvicorn's HTTP protocol with a watch beside it.
+
+uvicorn waits for the rest of a request for ever and buffers heads without end. Here a connection is in one phase at a
+time, each with a deadline that the watch's sweep enforces:
+
+    SILENT → HEAD → BODY → ANSWERING → IDLE → HEAD …    and LINGERING after a refusal, until the sender has seen it
+
+The parser gets one request at a time, its head only when it is whole and has been looked at. What a client sends
+beyond that (pipelining) waits, and reading pauses, until the answer is complete: so nothing that follows can come
+before it or in its place, and after a refusal nothing follows at all.
+"""
+
+import asyncio
+import math
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.adapters.web.framing import (
+    CHUNKED,
+    Chunks,
+    Misframed,
+    check_beginning,
+    check_head,
+    without_upgrade,
+)
+from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
+from app.adapters.web.watch import SWEEP_SECONDS, Watch
+
+SILENT, IDLE, HEAD, BODY, ANSWERING, LINGERING, ENDED = range(7)
+
+# A connection closed with unread data is reset, and its sender would never see why: so much more is read, so long.
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 2_000_000
+# The rate of a body is looked at only after this: senders pause between head and body.
+RATE_GRACE_SECONDS = 2.0
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._watch = watch
+        self._limits = watch.limits
+        self._caps = watch.limits.caps
+        self._phase = ENDED
+        self._deadline = math.inf
+        self._since = 0.0
+        """When the body began, for its rate."""
+        self._received = 0
+        self._pending = b""
+        """What has arrived and is not the parser's yet."""
+        self._looked = 0
+        """So much of it was looked at while its head was incomplete."""
+        self._left = 0
+        self._chunks = Chunks()
+        self._leaving = False
+        self._clogged_since = math.inf
+        """Since when something of ours waits to be read by the client."""
+        self._peer = ""
+        self._proxied = False
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, unless its address has too many."""
+        super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        if not self._watch.enter(self, self._peer, self.loop):
+            self._peer = ""
+            transport.abort()
+            return
+        self._phase = SILENT
+        self._deadline = self.loop.time() + self._limits.silent_seconds
+        self._proxied = bool(self._limits.trusted_proxies) and self._watch.trusts(self._peer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._phase = ENDED
+        self._pending = b""
+        self._watch.leave(self, self._peer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what belongs to the current request; keep the rest until its turn."""
+        if self._phase >= LINGERING:
+            self._received += len(data)
+            if self._received > LINGER_BYTES:
+                self._end()
+            return
+        self._pending = self._pending + data if self._pending else data
+        if self._phase == ANSWERING:
+            self.flow.pause_reading()
+            return
+        try:
+            self._advance()
+        except Misframed as fault:
+            self._refuse(str(fault))
+        except httptools.HttpParserError:
+            # The second opinion: what got by the looks above and still is no request to the parser.
+            self._refuse("malformed_request")
+
+    def _advance(self) -> None:
+        if self._phase != BODY and not self._take_head():
+            return
+        if self._left == CHUNKED:
+            self._take_chunks()
+        else:
+            self._take_body()
+
+    def _take_head(self) -> bool:
+        """Begin a request once its head is whole; tell whether it is."""
+        data = self._pending
+        start = 0
+        if data[:1] == b"\r":  # one empty line before the request, from senders of old, is overlooked
+            start = 2
+            if data[1:2] not in {b"\n", b""}:
+                raise Misframed("malformed_request")
+        end = data.find(b"\r\n\r\n", self._looked or start) + 4
+        if end < 4:
+            if self._phase != HEAD:
+                self._phase = HEAD
+                self._deadline = self.loop.time() + self._limits.header_seconds
+            if len(data) > start:
+                check_beginning(data[start:], max(0, self._looked - start), self._caps)
+                self._looked = max(start, len(data) - 3)
+            return False
+        head = data[start:end]
+        self._left, upgrade = check_head(head, self._caps)
+        self._looked = 0
+        self._received = 0
+        if self._left == CHUNKED:
+            self._chunks = Chunks()
+        if upgrade:
+            head = without_upgrade(head)
+        elif end + self._left == len(data):
+            # Nearly always: one whole request and nothing else, which the parser takes in one go.
+            self._pending = b""
+            self._left = 0
+            self._phase, self._deadline = ANSWERING, math.inf
+            self.parser.feed_data(data)
+            return False
+        self._pending = data[end:]
+        self._phase = BODY
+        self._since = self.loop.time()
+        self._deadline = self._since + (
+            min(self._limits.half_sent_seconds, self._limits.body_seconds)
+            if self._leaving
+            else self._limits.body_seconds
+        )
+        self.parser.feed_data(head)
+        return True
+
+    def _take_body(self) -> None:
+        data = self._pending
+        piece = data if len(data) <= self._left else data[: self._left]
+        self._pending = data[len(piece) :]
+        self._left -= len(piece)
+        self._received += len(piece)
+        if not self._left:
+            self._complete()
+        if piece:
+            self.parser.feed_data(piece)
+
+    def _take_chunks(self) -> None:
+        data = self._pending
+        chunks, understood, ended = self._chunks.follow(data, self._caps)
+        self._pending = data[understood:]
+        self._received += understood
+        if ended:
+            self._complete()
+        if chunks:
+            self.parser.feed_data(data[:chunks])
+        if ended:
+            self.parser.feed_data(b"\r\n")
+
+    def _complete(self) -> None:
+        """Everything of this request is there; the next one waits."""
+        self._phase, self._deadline = ANSWERING, math.inf
+        if self._pending:
+            self.flow.pause_reading()
+
+    # What the parser and the answer tell
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer."""
+        if self._proxied:
+            self.scope["client"] = (self._watch.forwarded(self._peer, self.headers), 0)
+        super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """Go on with what has arrived meanwhile; close where the request itself is not complete."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._phase != ANSWERING:
+            # The rest may or may not come (after Expect it may not): what follows could be read in two ways.
+            self._linger()
+            return
+        self._phase = IDLE
+        self._deadline = self.loop.time() + self._limits.idle_seconds
+        self.flow.resume_reading()
+        if self._pending:
+            rest, self._pending = self._pending, b""
+            self.data_received(rest)
+
+    # The ends
+
+    def look(self, now: float) -> None:
+        """End the connection if its time is up; called by the sweep."""
+        if self._phase == BODY and self.flow.read_paused:
+            # We do not read, so it is not the sender who is slow.
+            self._since += SWEEP_SECONDS
+            self._deadline += SWEEP_SECONDS
+        if now >= self._deadline:
+            self._expire()
+        elif self._phase == BODY:
+            seconds = now - self._since - RATE_GRACE_SECONDS
+            if self._received < seconds * self._limits.body_bytes_per_second:
+                self._refuse("body_too_slow")
+        if not self.transport.get_write_buffer_size():
+            self._clogged_since = math.inf
+        elif self._clogged_since == math.inf:
+            self._clogged_since = now
+        elif now - self._clogged_since >= self._limits.answer_seconds:
+            self._watch.refusals.note("answer_not_read", self._peer, now)
+            self.transport.abort()
+
+    def _expire(self) -> None:
+        if self._phase == HEAD:
+            self._refuse("unavailable" if self._leaving else "header_too_slow")
+        elif self._phase == BODY:
+            self._refuse("unavailable" if self._leaving else "body_too_slow")
+        elif self._phase == LINGERING:
+            self._end()
+        else:
+            if self._phase == SILENT:
+                self._watch.refusals.note("silent", self._peer, self.loop.time())
+            self.transport.close()
+
+    def _refuse(self, code: str) -> None:
+        """Answer once, unless an answer has begun, and never read a request again."""
+        self._watch.refusals.note(code, self._peer, self.loop.time())
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            # To the app the sender is gone: what it still says goes nowhere.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self._phase = ENDED
+                self.transport.close()
+                return
+        status, body = body_of(code)
+        lines = [STATUS_LINE[status]]
+        headers = [*self.server_state.default_headers, (b"content-type", CONTENT_TYPE)]
+        if status == 503:
+            headers.append((b"retry-after", retry_after()))
+        lines.extend(name + b": " + value + b"\r\n" for name, value in headers)
+        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+        self.transport.write(b"".join(lines) + body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say that nothing more will come, and read on for a moment, so that the sender sees what did come."""
+        self._phase = LINGERING
+        self._deadline = self.loop.time() + LINGER_SECONDS
+        self._pending, self._received = b"", 0
+        self.flow.resume_reading()
+        if self._leaving:
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+
+    def _end(self) -> None:
+        self._phase, self._deadline = ENDED, math.inf
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Drain: what is answered is answered; half a request has a moment left; the rest goes."""
+        self._leaving = True
+        if self._phase in {HEAD, BODY}:
+            self._deadline = min(self._deadline, self.loop.time() + self._limits.half_sent_seconds)
+        if self._phase in {ANSWERING, BODY}:
+            self.cycle.keep_alive = False
+        elif self._phase != HEAD:
+            self.transport.close()

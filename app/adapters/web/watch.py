@@ -1,0 +1,136 @@
+"""The connections of this process: how many there are of each address, what was refused, and whose time is up.
+
+One sweep over all connections, four times a second, stands in for timers a request: a request that comes and goes in
+between costs a few assignments.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Protocol
+
+import structlog
+
+from app.adapters.web.framing import Caps
+
+CONNECTION_REFUSED = "connection.refused"
+SWEEP_SECONDS = 0.25
+SECONDS_BETWEEN_LINES = 1.0
+"""Of the same code: a flood must not become a flood of lines. Each line says how many it stands for."""
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How slow, large and many clients may be."""
+
+    caps: Caps = field(default_factory=Caps)
+    silent_seconds: float = 5.0
+    header_seconds: float = 5.0
+    body_seconds: float = 10.0
+    body_bytes_per_second: int = 1_000
+    idle_seconds: float = 5.0
+    answer_seconds: float = 30.0
+    half_sent_seconds: float = 1.0
+    """Once the process is to end: what it still waits for the rest of a request."""
+    connections_per_address: int = 1_024
+    trusted_proxies: tuple[Network, ...] = ()
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks, separated by commas or blanks. Raises `ValueError`."""
+    return tuple(ip_network(part) for part in text.replace(",", " ").split())
+
+
+class Refusals:
+    """Counts what was refused before there was a request, and tells of it now and then."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._told: dict[str, tuple[float, int]] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many since the start, by code."""
+        return self._counts
+
+    def note(self, code: str, client: str, now: float) -> None:
+        """Count one; at most once a second it is worth a line, without anything of the request."""
+        self._counts[code] += 1
+        last, told = self._told.get(code, (-SECONDS_BETWEEN_LINES, 0))
+        if now - last >= SECONDS_BETWEEN_LINES:
+            self._told[code] = (now, self._counts[code])
+            structlog.get_logger().warning(
+                CONNECTION_REFUSED, code=code, client=client, connections=self._counts[code] - told
+            )
+
+
+class Watched(Protocol):
+    """A connection, as the sweep sees it."""
+
+    def look(self, now: float) -> None:
+        """End it if its time is up."""
+
+
+class Watch:
+    """What the connections of one process share."""
+
+    def __init__(self, limits: Limits, refusals: Refusals) -> None:
+        self.limits = limits
+        self.refusals = refusals
+        self._connections: set[Watched] = set()
+        self._addresses: Counter[str] = Counter()
+        self._sweeping = False
+
+    def enter(self, connection: Watched, address: str, loop: asyncio.AbstractEventLoop) -> bool:
+        """Take a connection in; False where its address has enough of them already."""
+        if address:
+            if self._addresses[address] >= self.limits.connections_per_address:
+                self.refusals.note("too_many_connections", address, loop.time())
+                return False
+            self._addresses[address] += 1
+        self._connections.add(connection)
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+        return True
+
+    def leave(self, connection: Watched, address: str) -> None:
+        """Forget one that was taken in."""
+        self._connections.discard(connection)
+        if address:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweeping = bool(self._connections)
+        if self._sweeping:
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.look(now)
+
+    def trusts(self, address: str) -> bool:
+        """Tell whether what this peer says of its own client is believed."""
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self.limits.trusted_proxies)
+
+    def forwarded(self, peer: str, headers: list[tuple[bytes, bytes]]) -> str:
+        """Find the client behind trusted proxies: the last address in `X-Forwarded-For` that is none of them."""
+        told = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+        client = peer
+        for entry in reversed(told.split(",")):
+            try:
+                client = str(ip_address(entry.strip()))
+            except ValueError:
+                break
+            if not self.trusts(client):
+                break
+        return client
