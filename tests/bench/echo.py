@@ -1,4 +1,4 @@
-"""The yardstick, L0: an ASGI callable that reads the body and answers 202, on the very server that OpsConnect uses.
+"""The yardstick, L0: an ASGI callable that reads the body and answers 202, on bare uvicorn with the same settings.
 
 python -m tests.bench.echo PORT
 """
@@ -7,10 +7,11 @@ import asyncio
 import gc
 import sys
 
+import uvicorn
 import uvloop
 
 from app.adapters.web.webhooks import Receive, Scope, Send
-from app.infra.server import DrainingServer, listen
+from app.infra.server import BACKLOG, listen
 from app.settings import load
 
 
@@ -24,7 +25,19 @@ async def echo(_: Scope, receive: Receive, send: Send) -> None:
 
 async def _serve(port: int) -> None:
     settings = load(host="127.0.0.1", port=port, drain_announce_seconds=0)
-    server = DrainingServer(echo, settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            echo,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+        )
+    )
     gc.collect()
     gc.freeze()
     await server.serve(sockets=[listen(settings)])
