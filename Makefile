@@ -44,7 +44,7 @@ fuzz: $(INSTALLED) ## Send 50,000 broken requests to a serving process (FUZZ_SEE
 
 .PHONY: slow
 slow: $(INSTALLED) ## Measure what 2,000 slow clients cost everybody else
-	@SLOW_SOCKETS=$${SLOW_SOCKETS:-2000} $(BIN)/python -m pytest tests/web/test_slow_clients.py -s $(ARGS)
+	@SLOW_SOCKETS=$${SLOW_SOCKETS:-2000} $(BIN)/python -m pytest tests/web/test_slow_clients.py -m slow -s $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and the walls between the rooms

@@ -29,7 +29,7 @@ def roomy(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
         yield running
 
 
-@pytest.mark.skipif(not SOCKETS, reason="measured by `make slow`, not timed in every run")
+@pytest.mark.slow
 async def test_slow_clients_cost_the_others_little(roomy: Api) -> None:
     """Silent ones, heads and bodies that trickle; each comes back when it is cut off."""
     alone, beside = [], []
