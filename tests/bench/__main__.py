@@ -1,6 +1,7 @@
 """Measure intake: `python -m tests.bench [--rounds N] [--seconds S]`. Exit code 1: something was lost or refused."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.conftest import run_servers
 def main() -> int:
     """Run it all and report."""
     protocol = _protocol()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing we started outlives us
     console = Console()
     machine.keep_off_the_application_core()
     with tempfile.TemporaryDirectory(prefix="opsconnect-bench-") as folder, console.status("starting") as status:
