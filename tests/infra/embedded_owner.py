@@ -20,7 +20,9 @@ from app.infra.embedded import EmbeddedServers, process
 ROOT = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
 _OWNER = """
-import json, sys
+import json, signal, sys
+# A shell that runs these tests in the background lets its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dataclasses import asdict
 from pathlib import Path
 from app.infra.embedded import EmbeddedError, start
