@@ -1,10 +1,11 @@
 """Real servers for every test: one Postgres and one Redis-compatible server a run, a database of its own a test."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -80,6 +81,14 @@ def database_url(servers: Servers) -> Iterator[str]:
     url = servers.create_database()
     yield url
     asyncio.run(servers.drop_database(url))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Any]:
+    """A plain connection to the test's own database, to look and meddle from the side."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from app.adapters.postgres.connections import Connections
@@ -22,13 +21,6 @@ async def store(database_url: str) -> AsyncIterator[PostgresEventStore]:
     connections = Connections(database_url, budget=PATIENT, largest=4)
     yield PostgresEventStore(connections)
     await connections.close()
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 def event_of(days_from_now: int, delivery: str) -> NewEvent:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from app.adapters.postgres.connections import Budget, Connections
@@ -24,13 +23,6 @@ async def registry(database_url: str) -> AsyncIterator[PostgresSourceRegistry]:
     connections = Connections(database_url, budget=PATIENT, largest=4)
     yield PostgresSourceRegistry(connections)
     await connections.close()
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def version(database: Any) -> int:

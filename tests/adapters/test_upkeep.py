@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from app.adapters.postgres import upkeep
@@ -24,13 +23,6 @@ async def connections(database_url: str) -> AsyncIterator[Connections]:
     made = Connections(database_url, budget=PATIENT, largest=4)
     yield made
     await made.close()
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def days(database: Any) -> list[str]:
