@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,11 @@ async def test_slow_clients_cost_the_others_little(roomy: Api) -> None:
     alone, beside = [], []
     for number in range(ROUNDS):
         alone.append(await p99(roomy.port, f"alone {number}"))
-        crowd = get_context("spawn").Process(target=run_crowd, args=(roomy.port, SOCKETS), daemon=True)
+        context = get_context("spawn")
+        gathered = context.Event()
+        crowd = context.Process(target=run_crowd, args=(roomy.port, SOCKETS, gathered), daemon=True)
         crowd.start()
-        await asyncio.sleep(3)  # let them connect
+        assert await asyncio.to_thread(gathered.wait, 30), "the crowd did not come together"
         beside.append(await p99(roomy.port, f"beside {number}"))
         crowd.kill()
         crowd.join()
@@ -72,21 +76,27 @@ async def p99(port: int, name: str) -> float:
     return took[int(len(took) * 0.99)]
 
 
-def run_crowd(port: int, count: int) -> None:
-    """In a process of its own."""
+def run_crowd(port: int, count: int, gathered: Event) -> None:
+    """In a process of its own; says when everybody has connected once."""
+    arrivals = itertools.count(1)
+
+    def arrive() -> None:
+        if next(arrivals) == count:
+            gathered.set()
 
     async def run() -> None:
-        await asyncio.gather(*(slow(port, kind % 3) for kind in range(count)))
+        await asyncio.gather(*(slow(port, kind % 3, arrive) for kind in range(count)))
 
     asyncio.run(run())
 
 
-async def slow(port: int, kind: int) -> None:
+async def slow(port: int, kind: int, arrive: Callable[[], None]) -> None:
     """Say nothing, or trickle a head or a body, a byte a second; begin anew when cut off."""
     start = (b"", b"POST /api/v1/webhooks/open HTTP/1.1\r\nX: ", post(b"x" * 900_000)[:-900_000])[kind]
     while True:
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+            arrive()
             try:
                 writer.write(start)
                 while not reader.at_eof():
