@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.catalog.signatures import Genuine, NotGenuine, verify_hmac
+from app.core.catalog.proof import Genuine, NotGenuine
+from app.core.catalog.signatures import verify_hmac
 from app.core.domain.source import HmacScheme
 
 HEX = HmacScheme("x-signature", "sha256=")

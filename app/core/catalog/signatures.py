@@ -6,31 +6,9 @@ Here is the one declarative scheme; a scheme of another provider is a function o
 import binascii
 import hmac
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from app.core.catalog.proof import Genuine, Headers, NotGenuine
 from app.core.domain.source import HmacScheme
-
-Headers = Sequence[tuple[bytes, bytes]]
-"""As received: names in lower case, in order, repeated ones included."""
-
-
-class Genuine(NamedTuple):
-    """The request was proved; `verification` says how, for the record."""
-
-    verification: str
-
-
-class NotGenuine(NamedTuple):
-    """The request was not proved."""
-
-    code: str
-    """For the sender: `signature_missing` or `signature_mismatch`."""
-    detail: str
-    """For the operator: which header, and what about it."""
-
-
-UNVERIFIED = Genuine("none")
-
 
 def verify_hmac(scheme: HmacScheme, headers: Headers, body: bytes, secrets: Sequence[bytes]) -> Genuine | NotGenuine:
     """Check HMAC-SHA256 over the raw body against each secret, in constant time for each.
@@ -55,7 +33,7 @@ def verify_hmac(scheme: HmacScheme, headers: Headers, body: bytes, secrets: Sequ
         return NotGenuine(
             "signature_mismatch", f"{scheme.header} fits none of the {len(secrets)} secrets over the raw body"
         )
-    return Genuine("hmac-sha256" if matched == 1 else f"hmac-sha256#{matched}")
+    return Genuine("hmac-sha256" if matched == 1 else f"hmac-sha256#{matched}", matched)
 
 
 def _decoded(scheme: HmacScheme, value: bytes) -> bytes | NotGenuine:

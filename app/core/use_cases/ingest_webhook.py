@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from app.core.catalog.signatures import UNVERIFIED, Genuine, Headers, NotGenuine, verify_hmac
+from app.core.catalog.proof import UNVERIFIED, Genuine, Headers, NotGenuine
+from app.core.catalog.signatures import verify_hmac
 from app.core.domain.body import Readable, Unreadable, read
 from app.core.domain.delivery_key import as_id, delivery_key, printable
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
