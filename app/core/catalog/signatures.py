@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from app.core.catalog.proof import Genuine, Headers, NotGenuine
 from app.core.domain.source import HmacScheme
 
+
 def verify_hmac(scheme: HmacScheme, headers: Headers, body: bytes, secrets: Sequence[bytes]) -> Genuine | NotGenuine:
     """Check HMAC-SHA256 over the raw body against each secret, in constant time for each.
 
