@@ -39,6 +39,7 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.prepare_source import PrepareSource
 from app.infra import database_url
 from app.infra.supervisor import Duty
 from app.settings import Settings
@@ -118,7 +119,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         yield Container(
             settings=settings,
             application=Application(
-                ingest_webhook=IngestWebhook(sources, secrets, store),
+                ingest_webhook=IngestWebhook(PrepareSource(sources, secrets), store),
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references),

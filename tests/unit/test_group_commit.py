@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unavailable
+from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowBlocked, RowRejected, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.policies.group_commit import Bounds, GroupCommit
 from app.core.ports.event_store import Appended, Duplicate, EventStore, Outcome, Pending
@@ -315,3 +315,46 @@ async def test_a_call_of_several_events_raises_the_first_error_and_waits_for_all
     assert len(inner.memory.inbox) == 2
     repeated = await group.append([new_event("0"), new_event("2")])
     assert {type(outcome) for outcome in repeated} == {Duplicate}
+
+
+async def test_what_is_submitted_is_told_later_and_once(inner: CommandedStore) -> None:
+    """Never before `submit` has returned, and to nobody who withdrew before a flusher came."""
+    told: list[Outcome | OpsConnectError] = []
+    group = GroupCommit(inner)
+    kept, withdrawn = new_event("kept"), new_event("withdrawn")
+    waiting = group.submit(kept, told.append)
+    group.submit(withdrawn, told.append).withdraw()
+    assert not told
+    await until(lambda: told)
+    assert [type(outcome) for outcome in told] == [Appended]
+    waiting.settle(Unavailable("too late to say"))
+    assert len(told) == 1
+    assert list(inner.memory.inbox) == [kept.id]
+
+
+async def test_a_second_flusher_sets_out_only_when_the_first_is_slow(
+    inner: CommandedStore,
+) -> None:
+    """One large commit costs far less than two small ones."""
+    inner.open.clear()
+    group = GroupCommit(inner, Bounds(rows=10, patience_seconds=0.2))
+    waiting = started(group, new_event("first"))
+    await until(lambda: inner.sizes == [1])
+    waiting += started(group, *events(9))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert inner.sizes == [1]
+    await until(lambda: inner.sizes == [1, 9])
+    inner.open.set()
+    await fates(*waiting)
+
+
+async def test_a_whole_batch_that_waits_gets_a_flusher_at_once(inner: CommandedStore) -> None:
+    inner.open.clear()
+    group = GroupCommit(inner, Bounds(rows=10, patience_seconds=3600))
+    waiting = started(group, new_event("first"))
+    await until(lambda: inner.sizes == [1])
+    waiting += started(group, *events(10))
+    await until(lambda: inner.sizes == [1, 10])
+    inner.open.set()
+    await fates(*waiting)

@@ -11,8 +11,10 @@ from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
 from app.core.domain.source import HmacScheme, Place, Source
+from app.core.policies.group_commit import GroupCommit
 from app.core.ports.telemetry import Delivery, Trace
 from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, Repeated, WebhookRequest
+from app.core.use_cases.prepare_source import PrepareSource
 
 SECRET = b"a secret"
 LEAD = json.dumps(dict.fromkeys(("lead_id", "email", "first_name", "last_name", "source"), "a@b.example")).encode()
@@ -32,7 +34,8 @@ class Intake:
     def __init__(self, source: Source, **variables: str) -> None:
         self.store = MemoryEventStore()
         self.source = source
-        self.ingest = IngestWebhook(MemorySourceRegistry([source]), EnvironmentSecrets(variables), self.store)
+        prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables))
+        self.ingest = IngestWebhook(prepare, GroupCommit(self.store))
         self.delivery: Delivery
 
     async def __call__(self, body: bytes, *, lead: bool = False, secret: bytes | None = None, **given: str) -> Receipt:

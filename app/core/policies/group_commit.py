@@ -1,34 +1,63 @@
 """Concurrent appends become one statement and one fsync.
 
-The protocol. Callers put their events into one queue and wait, each on a future of its own. A flusher takes what waits
-(at most so many rows and bytes), appends it to the inner store in one call and hands each caller its outcome; it goes
-on until the queue is empty. An idle flusher starts at once and never lingers: load makes the batch. There are at least
-two, so that one commit that hangs does not hold up the next.
+The protocol. Callers put their events into one queue, each with somebody to tell its outcome to. A flusher takes what
+waits (at most so many rows and bytes), appends it to the inner store in one call and tells each its outcome; it goes on
+until the queue is empty. An idle store gets a flusher at once, and none lingers: load makes the batch. While one is at
+work the next batch gathers, because one large commit costs far less than two small ones; a second flusher sets out
+when the first has been at it for a while, so that a commit that hangs does not hold up the next, or when a whole batch
+waits.
 
 A batch that fails because of one of its rows (`RowFault`) is appended again in halves, until the row at fault stands
 alone and fails alone; its neighbours are kept. Larger parts go first, because a lone row may wait for a lock as long
 as the store lets it. Any other failure is the whole batch's.
 
-Each caller gets an answer within the budget, counted from its call: who still waits in the queue by then was not kept
-(`Unavailable`), who is in flight may have been (`OutcomeUnknown`). The futures are all made with the same budget, so
-they fall due in the order in which they were made, and one timer on the oldest serves them all.
+Everybody is told within the budget, counted from the call: who still waits in the queue by then was not kept
+(`Unavailable`), who is in flight may have been (`OutcomeUnknown`). All have the same budget, so they fall due in the
+order in which they came, and one timer on the oldest serves them all.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowFault, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId
 from app.core.ports.event_store import EventStore, Outcome, Pending
 
+Tell = Callable[[Outcome | OpsConnectError], None]
+"""Takes the one outcome of an event, in a later turn of the loop than the call. Must not raise."""
 
-class _Waiting(NamedTuple):
-    event: NewEvent
-    settled: "asyncio.Future[Outcome]"
+
+class Waiting:
+    """An event on its way, and whom to tell. Whoever no longer wants to know withdraws it."""
+
+    __slots__ = ("due", "event", "pursued", "taken", "tell")
+
+    def __init__(self, event: NewEvent, tell: Tell, due: float) -> None:
+        self.event = event
+        self.tell: Tell | None = tell
+        """None once it was told, or withdrawn."""
+        self.due = due
+        self.taken = False
+        """A flusher has it: it may be kept."""
+        self.pursued: asyncio.Future[Outcome] | None = None
+        """What awaits an outcome that came as `Pending`; once it was told otherwise, nothing more need be done."""
+
+    def withdraw(self) -> None:
+        """Tell nobody; if no flusher has it yet, it is not kept either."""
+        self.tell = None
+        if self.pursued is not None:
+            self.pursued.cancel()
+
+    def settle(self, outcome: Outcome | OpsConnectError) -> None:
+        """Tell, unless that was done."""
+        tell = self.tell
+        if tell is not None:
+            self.withdraw()
+            tell(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +68,8 @@ class Bounds:
     bytes: int = 4_000_000
     """Of bodies; a single event may be larger."""
     flushers: int = 2
+    patience_seconds: float = 0.01
+    """So long one flusher is left alone at work."""
     budget_seconds: float = 1.8
 
 
@@ -48,11 +79,13 @@ class GroupCommit(EventStore):
     def __init__(self, inner: EventStore, bounds: Bounds = Bounds()) -> None:
         self._inner = inner
         self._bounds = bounds
-        self._queue: deque[_Waiting] = deque()
-        self._due: deque[tuple[float, asyncio.Future[Outcome]]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: deque[Waiting] = deque()
+        self._due: deque[Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: set[asyncio.Task[None]] = set()
-        self._starting = False
+        self._last_take = 0.0
+        self._impatience: asyncio.TimerHandle | None = None
 
     def epoch(self) -> str | None:
         """Pass on what the inner store vouches for."""
@@ -64,65 +97,98 @@ class GroupCommit(EventStore):
 
     async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         """Queue each event and wait for its own outcome; the events of one call may land in different commits."""
-        settled = [self._enqueue(event) for event in events]
-        if len(settled) == 1:
-            return [await settled[0]]
-        results = await asyncio.gather(*settled, return_exceptions=True)
+        told: list[asyncio.Future[Outcome]] = []
+        queued: list[Waiting] = []
+        for event in events:
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            told.append(future)
+            queued.append(self.submit(event, _into(future)))
+        try:
+            results = await asyncio.gather(*told, return_exceptions=True)
+        finally:
+            for waiting in queued:
+                waiting.withdraw()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
+
+    def submit(self, event: NewEvent, tell: Tell) -> Waiting:
+        """Queue an event and return; `tell` gets what `append` would give or raise, once and within the budget."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        waiting = Waiting(event, tell, loop.time() + self._bounds.budget_seconds)
+        self._queue.append(waiting)
+        due = self._due
+        while due and due[0].tell is None:
+            due.popleft()
+        due.append(waiting)
+        if self._timer is None:
+            self._timer = loop.call_at(waiting.due, self._expire)
+        if not self._flushing:
+            self._start()
+        elif len(self._flushing) < self._bounds.flushers:
+            if len(self._queue) >= self._bounds.rows:
+                self._start()
+            elif self._impatience is None:
+                self._impatience = loop.call_later(self._bounds.patience_seconds, self._lose_patience)
+        return waiting
 
     @property
     def waiting(self) -> int:
         """Events that no flusher has taken yet."""
         return len(self._queue)
 
-    def _enqueue(self, event: NewEvent) -> "asyncio.Future[Outcome]":
-        loop = asyncio.get_running_loop()
-        settled: asyncio.Future[Outcome] = loop.create_future()
-        self._queue.append(_Waiting(event, settled))
-        while self._due and self._due[0][1].done():
-            self._due.popleft()
-        due = loop.time() + self._bounds.budget_seconds
-        self._due.append((due, settled))
-        if self._timer is None:
-            self._timer = loop.call_at(due, self._expire)
-        # One flusher that has not begun yet will see this event too.
-        if not self._starting and len(self._flushing) < self._bounds.flushers:
-            self._starting = True
-            self._flushing.add(loop.create_task(self._flush(), name="flush"))
-        return settled
+    def _start(self) -> None:
+        loop = cast("asyncio.AbstractEventLoop", self._loop)
+        self._last_take = loop.time()
+        self._flushing.add(loop.create_task(self._flush(), name="flush"))
+
+    def _lose_patience(self) -> None:
+        """Send another flusher out if the last batch was taken too long ago."""
+        self._impatience = None
+        if not self._queue or len(self._flushing) >= self._bounds.flushers:
+            return
+        loop = cast("asyncio.AbstractEventLoop", self._loop)
+        left = self._last_take + self._bounds.patience_seconds - loop.time()
+        if left <= 0:
+            self._start()
+        else:
+            self._impatience = loop.call_later(left, self._lose_patience)
 
     async def _flush(self) -> None:
-        self._starting = False
         this = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             while batch := self._take():
                 await self._commit(batch)
         finally:
-            # Not in a callback of the task, which runs a moment later: who comes in between would find all flushers
+            # Not in a callback of the task, which runs a moment later: who comes in between would find a flusher
             # busy and be seen by none.
             self._flushing.discard(this)
 
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        queue = self._queue
         size = 0
-        while self._queue and len(batch) < self._bounds.rows:
-            # Who was given up, or left, before anybody took him is not kept.
-            if not self._queue[0].settled.done():
-                size += len(self._queue[0].event.body)
+        while queue and len(batch) < self._bounds.rows:
+            waiting = queue[0]
+            # Who was given up, or withdrew, before anybody took him is not kept.
+            if waiting.tell is not None:
+                size += len(waiting.event.body)
                 if batch and size > self._bounds.bytes:
                     break
-                batch.append(self._queue[0])
-            self._queue.popleft()
+                waiting.taken = True
+                batch.append(waiting)
+            queue.popleft()
+        self._last_take = cast("asyncio.AbstractEventLoop", self._loop).time()
         return batch
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
         parts = deque([batch])
         while parts:
             # Time may run out on the way when many rows are blocked; those left over have their answer by then.
-            part = [waiting for waiting in parts.popleft() if not waiting.settled.done()]
+            part = [waiting for waiting in parts.popleft() if waiting.tell is not None]
             if not part:
                 continue
             try:
@@ -149,23 +215,28 @@ class GroupCommit(EventStore):
                 _hand_over(part, outcomes)
 
     def _expire(self) -> None:
-        """Answer everybody whose budget is used up; then wait for the next to fall due."""
-        loop = asyncio.get_running_loop()
+        """Tell everybody whose budget is used up; then wait for the next to fall due."""
+        loop = cast("asyncio.AbstractEventLoop", self._loop)
         now = loop.time()
-        while self._due and (self._due[0][0] <= now or self._due[0][1].done()):
-            _, settled = self._due.popleft()
-            if not settled.done():
-                # The queue has the same order, so whoever is due and still in it is the first there.
-                self._forget_answered()
-                queued = bool(self._queue) and self._queue[0].settled is settled
-                settled.set_exception(_too_late(queued=queued))
-        self._forget_answered()
-        self._timer = loop.call_at(self._due[0][0], self._expire) if self._due else None
-
-    def _forget_answered(self) -> None:
-        """Let go of the events at the head of the queue whose callers need no answer any more."""
-        while self._queue and self._queue[0].settled.done():
+        while self._due and (self._due[0].due <= now or self._due[0].tell is None):
+            waiting = self._due.popleft()
+            waiting.settle(_too_late(queued=not waiting.taken))
+        while self._queue and self._queue[0].tell is None:  # let go of the events
             self._queue.popleft()
+        self._timer = loop.call_at(self._due[0].due, self._expire) if self._due else None
+
+
+def _into(future: "asyncio.Future[Outcome]") -> Tell:
+    def tell(outcome: Outcome | OpsConnectError) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, OpsConnectError):
+            # An exception object of its own for each: awaiting one writes a traceback into it.
+            future.set_exception(type(outcome)(str(outcome)))
+        else:
+            future.set_result(outcome)
+
+    return tell
 
 
 def _too_late(*, queued: bool) -> OpsConnectError:
@@ -174,32 +245,28 @@ def _too_late(*, queued: bool) -> OpsConnectError:
     return OutcomeUnknown("the commit did not end in time")
 
 
-def _fail(batch: Sequence[_Waiting], error: OpsConnectError) -> None:
+def _fail(batch: Sequence[Waiting], error: OpsConnectError) -> None:
     for waiting in batch:
-        if not waiting.settled.done():
-            # An exception object of its own for each: awaiting one writes a traceback into it.
-            waiting.settled.set_exception(type(error)(str(error)))
+        waiting.settle(error)
 
 
-def _hand_over(part: Sequence[_Waiting], outcomes: Sequence[Outcome | Pending]) -> None:
+def _hand_over(part: Sequence[Waiting], outcomes: Sequence[Outcome | Pending]) -> None:
     for waiting, outcome in zip(part, outcomes, strict=True):
         if isinstance(outcome, Pending):
-            _follow(outcome, waiting.settled)
-        elif not waiting.settled.done():
-            waiting.settled.set_result(outcome)
+            _pursue(outcome, waiting)
+        else:
+            waiting.settle(outcome)
 
 
-def _follow(pending: Pending, settled: "asyncio.Future[Outcome]") -> None:
+def _pursue(pending: Pending, waiting: Waiting) -> None:
     def hand_over(done: "asyncio.Future[Outcome]") -> None:
         error = OutcomeUnknown("the commit broke off") if done.cancelled() else done.exception()
-        if settled.done():
-            return
-        if error is not None:
-            settled.set_exception(error)
+        if error is None:
+            waiting.settle(done.result())
+        elif isinstance(error, OpsConnectError):
+            waiting.settle(error)
         else:
-            settled.set_result(done.result())
+            waiting.settle(OutcomeUnknown(f"the commit broke off: {type(error).__name__}"))
 
-    outcome = asyncio.ensure_future(pending.outcome)
-    outcome.add_done_callback(hand_over)
-    # Who is answered in another way, because time was up, gives up: nothing more need be done for him.
-    settled.add_done_callback(lambda _: outcome.cancel())
+    waiting.pursued = asyncio.ensure_future(pending.outcome)
+    waiting.pursued.add_done_callback(hand_over)

@@ -1,7 +1,7 @@
 """The main job: a request comes in, is proved genuine, is kept exactly once, and gets its receipt."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,19 +11,18 @@ from typing import Any, NamedTuple
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from app.core.catalog.proof import UNVERIFIED, Genuine, Headers, NotGenuine
-from app.core.catalog.signatures import verify_hmac
+from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
 from app.core.domain.body import Readable, Unreadable, read
 from app.core.domain.delivery_key import as_id, delivery_key, printable
-from app.core.domain.errors import Fault, SecretMissing, Unavailable
+from app.core.domain.errors import Fault, OpsConnectError, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId, event_id
 from app.core.domain.lead import read_lead
 from app.core.domain.source import Source
-from app.core.ports.event_store import Appended, EventStore, Outcome, Pending
-from app.core.ports.secret_store import SecretStore
-from app.core.ports.source_registry import SourceRegistry
+from app.core.policies.group_commit import GroupCommit
+from app.core.ports.event_store import Appended, Outcome
 from app.core.ports.telemetry import Delivery
+from app.core.use_cases.prepare_source import PrepareSource, Ready
 
 LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
@@ -68,54 +67,77 @@ class Refused(NamedTuple):
 Receipt = Accepted | Repeated | Refused
 
 
+Answer = Callable[[Receipt | OpsConnectError], None]
+"""Takes what a request is answered with. Must not raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestWebhook:
-    """Take in one webhook. When a receipt says accepted or repeated, the event's transaction has committed.
+    """Take in one webhook. When a receipt says accepted or repeated, the event's transaction has committed."""
 
-    Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
-    """
-
-    sources: SourceRegistry
-    secrets: SecretStore
-    store: EventStore
+    prepare: PrepareSource
+    store: GroupCommit
 
     async def __call__(self, request: WebhookRequest) -> Receipt:
-        """Prove it, name it, keep it."""
-        delivery = request.delivery
-        source = await self.sources.get(request.source)
-        if source is None:
+        """Prove it, name it, keep it.
+
+        Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
+        """
+        ready = await self.prepare(request.source)
+        if ready is None:
             return Refused("unknown_source")
-        delivery.source, delivery.provider = source.name, source.provider
-
-        delivery.verify_started_ns = time.time_ns()
-        verdict = await self._verify(source, request)
-        delivery.verify_ended_ns = time.time_ns()
-        if isinstance(verdict, NotGenuine):
-            delivery.detail = verdict.detail
-            return Refused(verdict.code)
-
-        event = _lead_event(source, request, verdict) if request.lead else _event(source, request, verdict)
+        event = _decided(ready, request)
+        if isinstance(event, KeyWanted):
+            raise Unavailable(f"the key at {event.url} is not at hand")
         if isinstance(event, Refused):
-            delivery.detail = "; ".join(map(str, event.faults))
             return event
-
-        outcome = await self._append(event)
-        delivery.flush = outcome.flush
-        delivery.event_id = outcome.event_id
-        return Accepted(outcome.event_id) if isinstance(outcome, Appended) else Repeated(outcome.event_id)
-
-    async def _verify(self, source: Source, request: WebhookRequest) -> Genuine | NotGenuine:
-        if source.verify is None:
-            return UNVERIFIED
-        try:
-            secrets = [await self.secrets.resolve(reference) for reference in source.secrets]
-        except SecretMissing as error:
-            raise Unavailable(f"source {source.name} cannot verify: {error}") from error
-        return verify_hmac(source.verify, request.headers, request.body, secrets)
-
-    async def _append(self, event: NewEvent) -> Outcome:
         (outcome,) = await self.store.append((event,))
-        return await outcome.outcome if isinstance(outcome, Pending) else outcome
+        return _receipt(outcome, request.delivery)
+
+    def at_once(self, ready: Ready, request: WebhookRequest, answer: Answer) -> bool:
+        """Do the same without a coroutine, for a source that is prepared: what came of it, `answer` is told.
+
+        A refusal is told before this returns; anything else when it is settled, within the store's budget. False when
+        a key must be fetched first: nothing was done then, and `__call__` can do it.
+        """
+        event = _decided(ready, request)
+        if isinstance(event, KeyWanted):
+            return False
+        if isinstance(event, Refused):
+            answer(event)
+            return True
+        delivery = request.delivery
+
+        def settled(outcome: Outcome | OpsConnectError) -> None:
+            answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery))
+
+        self.store.submit(event, settled)
+        return True
+
+
+def _decided(ready: Ready, request: WebhookRequest) -> NewEvent | Refused | KeyWanted:
+    """Prove a request genuine, and make the event that it brings."""
+    source, delivery = ready.source, request.delivery
+    delivery.source, delivery.provider = source.name, source.provider
+    delivery.verify_started_ns = started_ns = time.time_ns()
+    signed = SignedRequest("POST", source.public_url or "", request.headers, request.body)
+    verdict = ready.verify(signed, started_ns / 1e9)
+    delivery.verify_ended_ns = time.time_ns()
+    if isinstance(verdict, KeyWanted):
+        return verdict
+    if isinstance(verdict, NotGenuine):
+        delivery.detail = verdict.detail
+        return Refused(verdict.code)
+    event = _lead_event(source, request, verdict) if request.lead else _event(source, request, verdict)
+    if isinstance(event, Refused):
+        delivery.detail = "; ".join(map(str, event.faults))
+    return event
+
+
+def _receipt(outcome: Outcome, delivery: Delivery) -> Receipt:
+    delivery.flush = outcome.flush
+    delivery.event_id = outcome.event_id
+    return Accepted(outcome.event_id) if isinstance(outcome, Appended) else Repeated(outcome.event_id)
 
 
 def _lead_event(source: Source, request: WebhookRequest, verdict: Genuine) -> NewEvent | Refused:
