@@ -30,7 +30,8 @@ class _Entry:
             try:
                 settings = load()
                 logs = set_up_logs(environment=settings.environment, level=settings.log_level)
-                self._app, _ = await stack.enter_async_context(serving(settings, logs, Drain(), Refusals()))
+                served = await stack.enter_async_context(serving(settings, logs, Drain(), Refusals()))
+                self._app = served.app
             except Exception as error:  # noqa: BLE001 (the server says it and exits)
                 await _say(send, "lifespan.startup.failed", message=str(error))
                 return

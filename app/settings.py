@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         "", description="addresses or networks whose X-Forwarded-For is believed, as 10.0.0.0/8,127.0.0.1"
     )
 
+    intake_path: Literal["express", "asgi"] = Field(
+        "express", description="express: usual webhooks skip the HTTP parser and ASGI; asgi: none does"
+    )
     body_limit_bytes: int = Field(
         1_000_000, ge=1, le=LARGEST_BODY_BYTES, description="the largest webhook body; a source may have its own"
     )

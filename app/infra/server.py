@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from app.adapters.web.express import ExpressLane
 from app.adapters.web.framing import Caps
 from app.adapters.web.protocol import GuardedHttp
 from app.adapters.web.watch import Limits, Refusals, Watch, networks
@@ -57,8 +58,8 @@ def limits(settings: Settings) -> Limits:
 class DrainingServer(uvicorn.Server):
     """uvicorn with an announced end, which returns instead of dying by the signal."""
 
-    def __init__(self, app: Any, settings: Settings, refusals: Refusals) -> None:
-        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals))
+    def __init__(self, app: Any, settings: Settings, refusals: Refusals, express: ExpressLane | None = None) -> None:
+        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals), express)
         super().__init__(
             uvicorn.Config(
                 app,

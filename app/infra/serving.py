@@ -16,6 +16,7 @@ from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics, Readings
 from app.adapters.telemetry.tracing import instrument, open_tracing
 from app.adapters.web.api import make_api
+from app.adapters.web.express import ExpressLane
 from app.adapters.web.guard import AdminKeyGuard
 from app.adapters.web.request_log import RequestLog
 from app.adapters.web.watch import Refusals
@@ -50,11 +51,20 @@ def refuse_unsafe(settings: Settings) -> None:
         raise Invalid([Fault("OPSCONNECT_ADMIN_KEY", text)])
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What answers requests."""
+
+    app: App
+    """All of them."""
+    express: ExpressLane
+    """The usual webhooks, for a server whose connections know of the short way."""
+    container: Container
+
+
 @asynccontextmanager
-async def serving(
-    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals
-) -> AsyncIterator[tuple[App, Container]]:
-    """Give the whole ASGI app, with its duties running. Raises `Invalid` where serving would break a promise."""
+async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusals) -> AsyncIterator[Served]:
+    """Give what answers requests, with its duties running. Raises `Invalid` where serving would break a promise."""
     refuse_unsafe(settings)
     async with build(settings) as container:
         await container.refuse_unfit(newest())
@@ -90,9 +100,12 @@ async def serving(
             body_limit_bytes=settings.body_limit_bytes,
             elsewhere=guarded,
         )
+        express = ExpressLane(
+            container.application.ingest_webhook, telemetry, body_limit_bytes=settings.body_limit_bytes
+        )
         try:
             async with supervised(container.duties):
-                yield door, container
+                yield Served(door, express, container)
         finally:
             telemetry.drain()
             # Blocks for its budget at most, when nothing else is left to do.
@@ -126,8 +139,11 @@ async def _serve(
 ) -> None:
     drain = Drain()
     refusals = Refusals()
-    async with serving(settings, logs, drain, refusals) as (app, container):
-        server = DrainingServer(app, settings, refusals)
+    async with serving(settings, logs, drain, refusals) as served:
+        container = served.container
+        server = DrainingServer(
+            served.app, settings, refusals, served.express if settings.intake_path == "express" else None
+        )
         drain.announced = lambda: server.draining
         try:
             await container.sources.refresh()

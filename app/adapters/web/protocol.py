@@ -12,6 +12,7 @@ before it or in its place, and after a refusal nothing follows at all.
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
@@ -19,6 +20,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.adapters.web.answers import Answer, Header
+from app.adapters.web.express import ExpressLane
 from app.adapters.web.framing import (
     CHUNKED,
     Chunks,
@@ -37,6 +40,7 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 2_000_000
 # The rate of a body is looked at only after this: senders pause between head and body.
 RATE_GRACE_SECONDS = 2.0
+CLOSE = b"connection: close\r\n"
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -45,6 +49,7 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(
         self,
         watch: Watch,
+        express: ExpressLane | None,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -52,6 +57,8 @@ class GuardedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
+        self._express = express
+        """None: everything goes by the book."""
         self._limits = watch.limits
         self._caps = watch.limits.caps
         self._phase = ENDED
@@ -149,7 +156,8 @@ class GuardedHttp(HttpToolsProtocol):
             self._pending = b""
             self._left = 0
             self._phase, self._deadline = ANSWERING, math.inf
-            self.parser.feed_data(data)
+            if self._express is None or self.flow.write_paused or not self._express.take(self, data, end, self.loop):
+                self.parser.feed_data(data)
             return False
         self._pending = data[end:]
         self._phase = BODY
@@ -217,6 +225,26 @@ class GuardedHttp(HttpToolsProtocol):
             rest, self._pending = self._pending, b""
             self.data_received(rest)
 
+    # The short way
+
+    def by_the_book(self, data: bytes) -> None:
+        """Take a request that was passed on the long way after all."""
+        if not self.transport.is_closing():
+            self.parser.feed_data(data)
+
+    def client_of(self, headers: list[tuple[bytes, bytes]]) -> str:
+        """Give the address of who sent a request: this peer, or the client of a proxy that is trusted."""
+        return self._watch.forwarded(self._peer, headers) if self._proxied else self._peer
+
+    def answer(self, answer: Answer, trace_id: str) -> None:
+        """Write the one answer of a request that never met the parser."""
+        if not self.transport.is_closing():
+            more = b"x-trace-id: %b\r\n" % trace_id.encode()
+            self._write(answer.status, answer.headers, answer.body, more + CLOSE if self._leaving else more)
+            if self._leaving:
+                self._end()
+        self.on_response_complete()
+
     # The ends
 
     def look(self, now: float) -> None:
@@ -264,14 +292,23 @@ class GuardedHttp(HttpToolsProtocol):
                 self.transport.close()
                 return
         status, body = body_of(code)
-        lines = [STATUS_LINE[status]]
-        headers = [*self.server_state.default_headers, (b"content-type", CONTENT_TYPE)]
+        headers = [(b"content-type", CONTENT_TYPE)]
         if status == 503:
             headers.append((b"retry-after", retry_after()))
-        lines.extend(name + b": " + value + b"\r\n" for name, value in headers)
-        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(b"".join(lines) + body)
+        self._write(status, headers, body, CLOSE)
         self._linger()
+
+    def _write(self, status: int, headers: Iterable[Header], body: bytes, more: bytes) -> None:
+        self.transport.write(
+            b"%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (
+                STATUS_LINE[status],
+                b"".join([b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]),
+                len(body),
+                more,
+                body,
+            )
+        )
 
     def _linger(self) -> None:
         """Say that nothing more will come, and read on for a moment, so that the sender sees what did come."""
@@ -294,6 +331,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._phase in {HEAD, BODY}:
             self._deadline = min(self._deadline, self.loop.time() + self._limits.half_sent_seconds)
         if self._phase in {ANSWERING, BODY}:
-            self.cycle.keep_alive = False
+            if self.cycle is not None:  # none, where all went the short way
+                self.cycle.keep_alive = False
         elif self._phase != HEAD:
             self.transport.close()

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
-from app.core.domain.errors import OpsConnectError, OutcomeUnknown
+from app.adapters.web.answers import Answer, Header, answer_to, problem
+from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.ports.source_registry import SourceRegistry
 from app.core.ports.telemetry import Delivery, Telemetry
-from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, WebhookRequest
+from app.core.use_cases.ingest_webhook import IngestWebhook, Refused, WebhookRequest
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,6 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 LEAD_PATH = "/api/v1/webhook"
 SOURCE_PATH = "/api/v1/webhooks/"
@@ -32,8 +31,6 @@ LEAD_SOURCE = "salesforce"
 # unread data is reset, and the sender would never see why.
 LINGER_BYTES = 2_000_000
 
-_JSON: Header = (b"content-type", b"application/json")
-_PROBLEM: Header = (b"content-type", CONTENT_TYPE)
 _CLOSE: Header = (b"connection", b"close")
 
 
@@ -77,36 +74,33 @@ class WebhookDoor:
             client=client[0] if client else "",
             started_ns=started_ns,
         )
-        answer = _Answer(send, delivery, method == "HEAD")
+        wire = _Wire(send, delivery, bodiless=method == "HEAD")
         try:
             if method != "POST":
-                await answer.problem("method_not_allowed", extra=((b"allow", b"POST"),))
+                await wire.write(problem("method_not_allowed", delivery, (b"allow", b"POST")))
                 return
             known = await self.sources.get(source)
             if known is None:  # asked for once: the use case would have to ask again
-                await answer.receipt(Refused("unknown_source"))
+                await wire.write(answer_to(Refused("unknown_source"), delivery))
                 return
             limit = self.body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes
             body = await _read(headers, receive, limit)
             if body is None:
-                await answer.problem("body_too_large", extra=(_CLOSE,), last=False, limit_bytes=limit)
+                await wire.write(problem("body_too_large", delivery, _CLOSE, limit_bytes=limit), last=False)
                 await _linger(receive)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             delivery.size = len(body)
             receipt = await self.ingest(WebhookRequest(source, headers, body, delivery, lead))
-            await answer.receipt(receipt)
+            await wire.write(answer_to(receipt, delivery))
         except _Gone:
             delivery.outcome, delivery.status = "client_disconnected", 400
         except OpsConnectError as error:
-            delivery.detail = str(error)
-            code = "outcome_unknown" if isinstance(error, OutcomeUnknown) else "unavailable"
-            await answer.problem(code, extra=((b"retry-after", retry_after()),))
+            await wire.write(answer_to(error, delivery))
         except Exception as error:  # noqa: BLE001 (a defect of ours must not look like the sender's fault, nor like success)
             _log.exception("webhook.defect")
-            delivery.detail = f"defect: {type(error).__name__}"
             if not delivery.status:
-                await answer.problem("unavailable", extra=((b"retry-after", retry_after()),))
+                await wire.write(answer_to(Unavailable(f"defect: {type(error).__name__}"), delivery))
         finally:
             delivery.ended_ns = time.time_ns()
             self.telemetry.finish(delivery)
@@ -159,39 +153,21 @@ async def _linger(receive: Receive) -> None:
         left -= len(message.get("body", b""))
 
 
-class _Answer:
-    """Writes the one answer of a request, and notes it in the delivery's record."""
+class _Wire:
+    """Writes the one answer of a request."""
 
     __slots__ = ("_bodiless", "_delivery", "_send")
 
-    def __init__(self, send: Send, delivery: Delivery, bodiless: bool) -> None:
+    def __init__(self, send: Send, delivery: Delivery, *, bodiless: bool) -> None:
         self._send = send
         self._delivery = delivery
         self._bodiless = bodiless
 
-    async def receipt(self, receipt: Receipt) -> None:
-        """Answer what the use case decided."""
-        if isinstance(receipt, Refused):
-            await self.problem(receipt.code, faults=receipt.faults)
-            return
-        status, outcome = (202, "accepted") if isinstance(receipt, Accepted) else (200, "duplicate")
-        event_id, source = receipt.event_id, self._delivery.source
-        # Both are made of characters that JSON does not escape.
-        body = f'{{"status":"{outcome}","event_id":"{event_id}","source":"{source}"}}'.encode()
-        await self._write(status, outcome, body, (_JSON, (b"x-event-id", event_id.encode())))
-
-    async def problem(self, code: str, *, extra: tuple[Header, ...] = (), last: bool = True, **content: Any) -> None:
-        """Answer an error of the table."""
-        status, body = body_of(code, **content)
-        await self._write(status, code, body, (_PROBLEM, *extra), last=last)
-
-    async def _write(
-        self, status: int, outcome: str, body: bytes, headers: tuple[Header, ...], *, last: bool = True
-    ) -> None:
-        self._delivery.status, self._delivery.outcome = status, outcome
-        length = (b"content-length", str(len(body)).encode())
+    async def write(self, answer: Answer, *, last: bool = True) -> None:
+        """Write it; with `last=False` more is to be read before its end."""
+        length = (b"content-length", str(len(answer.body)).encode())
         trace_id = (b"x-trace-id", self._delivery.trace.trace_id.encode())
-        start = {"type": "http.response.start", "status": status, "headers": [*headers, length, trace_id]}
-        await self._send(start)
-        body = b"" if self._bodiless else body
+        headers = [*answer.headers, length, trace_id]
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        body = b"" if self._bodiless else answer.body
         await self._send({"type": "http.response.body", "body": body, "more_body": not last})
