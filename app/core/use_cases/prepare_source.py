@@ -12,7 +12,7 @@ from app.core.domain.source import Source
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import SourceRegistry
 
-AT_HAND_SECONDS = 0.5
+AT_HAND_SECONDS = 1.0
 
 
 class Ready(NamedTuple):
@@ -25,7 +25,7 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PrepareSource:
-    """Prepares each source once for its secrets, and keeps it at hand for half a second.
+    """Prepares each source once for its secrets, and keeps it at hand for a second.
 
     So most requests find what they need without waiting, and every change of a source or secret is seen soon.
     """
