@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     postgres_acquire_seconds: float = Field(0.3, gt=0, description="the longest wait for a free connection")
     postgres_connect_seconds: float = Field(0.5, gt=0, description="the longest wait for a new connection")
     postgres_append_seconds: float = Field(1.0, gt=0, description="the longest wait for a commit")
+    postgres_breaker_errors: int = Field(
+        3, ge=1, description="failed commits in a row after which intake waits for none"
+    )
+    postgres_breaker_seconds: float = Field(0.5, gt=0, description="how long intake waits for none before one probe")
     postgres_lock_seconds: float = Field(0.5, gt=0, description="Postgres gives up waiting for a lock")
     postgres_statement_seconds: float = Field(2.0, gt=0, description="Postgres gives up a statement")
     postgres_idle_in_transaction_seconds: float = Field(5.0, gt=0, description="Postgres ends an idle transaction")

@@ -5,7 +5,7 @@ Production, tests and the command line call the same `build`. Nothing connects b
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,7 +28,7 @@ from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
 from app.core.domain.errors import OpsConnectError, Unfit
-from app.core.policies.breaker import BreakingLock
+from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
@@ -60,8 +60,8 @@ class Container:
     engine: AsyncEngine
     shield: Shielded
     sources: CachedSources
-    breaker: BreakingLock | None
-    """None: no Redis is configured."""
+    breakers: Mapping[str, Guard]
+    """By what is behind them: `postgres` and, where one is configured, `redis`."""
     duties: tuple[Duty, ...]
 
     async def refuse_unfit(self, revision: str) -> None:
@@ -97,7 +97,14 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         upkeep_connections = Connections(url, budget=patient, largest=1)
         stack.push_async_callback(upkeep_connections.close)
 
-        lock, breaker, probes = _lock(settings, stack)
+        lock, breakers, probes = _lock(settings, stack)
+        breakers["postgres"] = Guard(
+            "Postgres",
+            errors=settings.postgres_breaker_errors,
+            open_seconds=settings.postgres_breaker_seconds,
+            on_lost=_failed("postgres.lost"),
+            on_recovered=lambda: _log.info("postgres.recovered"),
+        )
         shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
         stack.push_async_callback(shield.write_counts)
         sources = CachedSources(
@@ -108,7 +115,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
         secrets = CachedSecrets(references)
         store = GroupCommit(
-            shield,
+            BreakingStore(shield, breakers["postgres"]),
             Bounds(
                 rows=settings.flush_rows,
                 bytes=settings.flush_bytes,
@@ -128,7 +135,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             engine=engine,
             shield=shield,
             sources=sources,
-            breaker=breaker,
+            breakers=breakers,
             duties=(
                 shield,
                 sources,
@@ -146,9 +153,9 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in dotenv_values(".env").items() if value is not None} | dict(os.environ)
 
 
-def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, BreakingLock | None, tuple[Probe, ...]]:
+def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, dict[str, Guard], tuple[Probe, ...]]:
     if settings.redis_url is None:
-        return MemoryIdempotencyLock(), None, ()
+        return MemoryIdempotencyLock(), {}, ()
     redis = RedisIdempotencyLock(
         settings.redis_url.get_secret_value(),
         connect_seconds=settings.redis_connect_seconds,
@@ -157,14 +164,14 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, B
         marker_seconds=settings.marker_seconds,
     )
     stack.push_async_callback(redis.close)
-    breaking = BreakingLock(
-        redis,
+    guard = Guard(
+        "Redis",
         errors=settings.redis_breaker_errors,
         open_seconds=settings.redis_breaker_seconds,
         on_lost=_failed("redis.lost"),
         on_recovered=lambda: _log.info("redis.recovered"),
     )
-    return breaking, breaking, (redis.probe,)
+    return BreakingLock(redis, guard), {"redis": guard}, (redis.probe,)
 
 
 def _failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, WebhookDoor
 from app.core.domain.breaker import BreakerState
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
+from app.core.policies.breaker import Guard
 from app.infra.container import VERSION, Container, build
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
@@ -69,12 +71,11 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
     async with build(settings) as container:
         await container.refuse_unfit(newest())
         tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming, recorder=settings.span_recorder)
-        breaker = container.breaker
         metrics = IntakeMetrics(
             version=VERSION,
             readings=Readings(
                 pools={"intake": lambda: container.connections.usage},
-                breaker_open=(lambda: breaker.state is BreakerState.OPEN) if breaker else None,
+                breakers={name: partial(_is_open, guard) for name, guard in container.breakers.items()},
                 lock_outcomes=lambda: container.shield.lock_outcomes,
                 spans_dropped=tracing.dropped,
                 lines_dropped=lambda: logs.stream.dropped,
@@ -111,6 +112,10 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
             # Blocks for its budget at most, when nothing else is left to do.
             if not tracing.shutdown(settings.drain_telemetry_seconds):
                 _log.warning("telemetry.unflushed", hint="the last spans did not reach the collector")
+
+
+def _is_open(guard: Guard) -> bool:
+    return guard.state is BreakerState.OPEN
 
 
 def run(

@@ -78,7 +78,7 @@ def test_others_are_read_at_each_scrape() -> None:
         readings=Readings(
             pools={"intake": lambda: (in_use, 5)},
             lock_outcomes=lambda: {"held": 60, "busy": 4},
-            breaker_open=lambda: open_now,
+            breakers={"redis": lambda: open_now},
             spans_dropped=lambda: {"queue": 3, "export": 4},
             lines_dropped=lambda: 9,
         ),
@@ -90,7 +90,10 @@ def test_others_are_read_at_each_scrape() -> None:
     assert first["opsconnect_log_lines_dropped_total", ()] == 9
     open_now, in_use = True, 6
     second = scrape(metrics)
-    assert (first["opsconnect_lock_breaker_open", ()], second["opsconnect_lock_breaker_open", ()]) == (0, 1)
+    assert (
+        first["opsconnect_breaker_open", (("dependency", "redis"),)],
+        second["opsconnect_breaker_open", (("dependency", "redis"),)],
+    ) == (0, 1)
     assert second["opsconnect_pool_connections", (("pool", "intake"), ("state", "in_use"))] == 6
     assert any(name == "opsconnect_build_info" and ("version", "1.2.3") in labels for name, labels in second)
 
@@ -100,9 +103,9 @@ def test_a_reading_that_fails_costs_only_its_own_metric(tmp_path: Path) -> None:
         raise RuntimeError("CANARY")
 
     with logged(tmp_path / "log") as log:
-        samples = scrape(IntakeMetrics(version="1", readings=Readings(breaker_open=fail)))
+        samples = scrape(IntakeMetrics(version="1", readings=Readings(breakers={"redis": fail})))
         (line,) = log.events("telemetry.failed")
-    assert ("opsconnect_lock_breaker_open", ()) not in samples
+    assert ("opsconnect_breaker_open", (("dependency", "redis"),)) not in samples
     assert any(name == "opsconnect_build_info" for name, _ in samples)
     assert "CANARY" not in str(line)
 
@@ -119,7 +122,7 @@ def test_nobody_can_fill_the_memory_with_labels() -> None:
 def test_what_is_shown_is_what_the_catalogue_says() -> None:
     """Names, types, labels and meanings; beside them only what the process collector tells."""
     metrics = IntakeMetrics(
-        version="1", readings=Readings(breaker_open=lambda: False, spans_dropped=lambda: {"queue": 1})
+        version="1", readings=Readings(breakers={"redis": lambda: False}, spans_dropped=lambda: {"queue": 1})
     )
     metrics.answered(an_answer())
     metrics.flushed(a_flush())

@@ -7,6 +7,7 @@ import pytest
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
+from app.core.policies.breaker import BreakingStore, Guard
 from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_store import EventStore
@@ -16,7 +17,7 @@ KITS = [
     f"{policy}{store}"
     for store in ("memory", "postgres")
     for policy in ("", "group-commit-", "shielded-", "group-commit-shielded-")
-] + ["group-commit-shielded-by-redis-postgres"]
+] + ["group-commit-breaking-shielded-by-redis-postgres"]
 
 
 @pytest.fixture(params=KITS)
@@ -33,6 +34,8 @@ async def kit(request: pytest.FixtureRequest, database_url: str, redis_url: str)
                 lock = RedisIdempotencyLock(redis_url)
                 stack.push_async_callback(lock.close)
                 inner = Shielded(inner, lock)
+            if "breaking" in name:
+                inner = BreakingStore(inner, Guard("Postgres", errors=3, open_seconds=1))
             return GroupCommit(inner) if name.startswith("group-commit") else inner
 
         if name.endswith("memory"):

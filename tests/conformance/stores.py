@@ -18,6 +18,7 @@ from app.adapters.postgres.event_store import PostgresEventStore
 from app.core.domain.delivery_key import delivery_key
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import event_id
+from app.core.policies.breaker import BreakingStore
 from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_reader import EventReader
@@ -105,6 +106,8 @@ async def postgres_kit(url: str, stack: AsyncExitStack, wrap: Callable[[EventSto
 
 async def _write_counts(*stores: EventStore) -> None:
     for store in stores:
-        shield = store._inner if isinstance(store, GroupCommit) else store
+        shield = store
+        while isinstance(shield, GroupCommit | BreakingStore):
+            shield = shield._inner
         if isinstance(shield, Shielded):
             await shield.write_counts()

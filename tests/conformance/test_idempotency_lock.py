@@ -13,7 +13,7 @@ from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import event_id
-from app.core.policies.breaker import BreakingLock
+from app.core.policies.breaker import BreakingLock, Guard
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
 
 HELD, BUSY = Lock.HELD, Lock.BUSY
@@ -82,7 +82,7 @@ def _redis_store(url: str, stack: AsyncExitStack, wrap: Callable[[IdempotencyLoc
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """Each kind of store."""
     policy, _, adapter = request.param.rpartition("-")
-    wrap: Callable[[IdempotencyLock], IdempotencyLock] = BreakingLock if policy else lambda lock: lock
+    wrap: Callable[[IdempotencyLock], IdempotencyLock] = breaking if policy else lambda lock: lock
     async with AsyncExitStack() as stack:
         if adapter == "memory":
             yield _memory_store(wrap)
@@ -94,7 +94,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 async def lock_that_is_away(request: pytest.FixtureRequest) -> IdempotencyLock:
     """Each kind of lock that can be away, with nobody at its address."""
     lock = RedisIdempotencyLock(NOWHERE)
-    return BreakingLock(lock) if request.param.startswith("breaking") else lock
+    return breaking(lock) if request.param.startswith("breaking") else lock
+
+
+def breaking(lock: IdempotencyLock) -> IdempotencyLock:
+    return BreakingLock(lock, Guard("Redis", errors=5, open_seconds=3))
 
 
 def keys(count: int) -> list[bytes]:

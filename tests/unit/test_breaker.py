@@ -7,9 +7,12 @@ import pytest
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.core.domain.breaker import BreakerState, CircuitBreaker
-from app.core.domain.errors import Unavailable
-from app.core.policies.breaker import BreakingLock
+from app.core.domain.errors import OutcomeUnknown, RowRejected, Unavailable
+from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
+from app.core.ports.event_store import Appended
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
+from tests.conformance.stores import new_event
+from tests.unit.commanded_store import CommandedStore
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 KEY = bytes(32)
@@ -48,7 +51,8 @@ class Bench:
     def __init__(self) -> None:
         self.now = 1000.0
         self.inner = SwitchableLock()
-        self.lock = BreakingLock(self.inner, errors=3, open_seconds=10, clock=lambda: self.now)
+        self.guard = Guard("Redis", errors=3, open_seconds=10, clock=lambda: self.now)
+        self.lock = BreakingLock(self.inner, self.guard)
 
     async def fail(self, times: int) -> None:
         self.inner.error = Unavailable("Redis at example:1 is away")
@@ -70,9 +74,9 @@ def bench() -> Bench:
 
 async def test_it_opens_after_errors_in_a_row_and_then_asks_nobody(bench: Bench) -> None:
     await bench.fail(2)
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
     await bench.fail(1)
-    assert bench.lock.state is OPEN
+    assert bench.guard.state is OPEN
     bench.now += 9.9
     with pytest.raises(Unavailable, match="Redis at example:1 is away"):
         await bench.lock.acquire([KEY])
@@ -86,24 +90,24 @@ async def test_a_success_in_between_starts_the_count_anew(bench: Bench) -> None:
     bench.inner.error = None
     await bench.lock.settle([], [KEY])
     await bench.fail(2)
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
 
 
 async def test_a_successful_probe_closes_it(bench: Bench) -> None:
     await bench.half_open()
     bench.inner.error = None
-    assert bench.lock.state is HALF_OPEN
+    assert bench.guard.state is HALF_OPEN
     assert list(await bench.lock.acquire([KEY])) == [Lock.HELD]
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
 
 
 async def test_a_failed_probe_opens_it_for_the_whole_time_again(bench: Bench) -> None:
     await bench.half_open()
     await bench.fail(1)
     bench.now += 9.9
-    assert bench.lock.state is OPEN
+    assert bench.guard.state is OPEN
     bench.now += 0.2
-    assert bench.lock.state is HALF_OPEN
+    assert bench.guard.state is HALF_OPEN
 
 
 async def test_of_100_callers_in_half_open_exactly_one_goes_through(bench: Bench) -> None:
@@ -121,7 +125,7 @@ async def test_of_100_callers_in_half_open_exactly_one_goes_through(bench: Bench
     bench.inner.answers.set()
     [probe] = probing
     assert list(await probe) == [Lock.HELD]
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
 
 
 async def test_a_cancelled_probe_lets_the_next_caller_try(bench: Bench) -> None:
@@ -133,10 +137,10 @@ async def test_a_cancelled_probe_lets_the_next_caller_try(bench: Bench) -> None:
     probe.cancel()
     with pytest.raises(asyncio.CancelledError):
         await probe
-    assert bench.lock.state is HALF_OPEN
+    assert bench.guard.state is HALF_OPEN
     bench.inner.answers.set()
     assert list(await bench.lock.acquire([KEY])) == [Lock.HELD]
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
 
 
 async def test_a_defect_of_ours_counts_for_nothing(bench: Bench) -> None:
@@ -145,14 +149,14 @@ async def test_a_defect_of_ours_counts_for_nothing(bench: Bench) -> None:
     for _ in range(5):
         with pytest.raises(ValueError, match="wrong length"):
             await bench.lock.acquire([KEY])
-    assert bench.lock.state is CLOSED
+    assert bench.guard.state is CLOSED
 
 
 async def test_an_empty_batch_is_no_probe(bench: Bench) -> None:
     await bench.half_open()
     assert list(await bench.lock.acquire([])) == []
     await bench.lock.settle([], [])
-    assert bench.lock.state is HALF_OPEN
+    assert bench.guard.state is HALF_OPEN
     assert bench.inner.calls == 0
 
 
@@ -181,14 +185,15 @@ async def test_it_tells_once_when_the_lock_is_lost_and_once_when_it_is_back() ->
     now = 0.0
     told: list[str] = []
     inner = SwitchableLock()
-    lock = BreakingLock(
-        inner,
+    guard = Guard(
+        "Redis",
         errors=2,
         open_seconds=3,
         clock=lambda: now,
         on_lost=lambda error: told.append(str(error)),
         on_recovered=lambda: told.append("back"),
     )
+    lock = BreakingLock(inner, guard)
     for _ in range(2):
         inner.error = Unavailable("gone")
         for _ in range(5):
@@ -200,3 +205,34 @@ async def test_it_tells_once_when_the_lock_is_lost_and_once_when_it_is_back() ->
             now += 4
             await lock.acquire([KEY])
     assert told == ["gone", "back"] * 2
+
+
+async def test_while_it_is_open_nothing_is_kept_and_nobody_waits_to_hear_so() -> None:
+    """`OutcomeUnknown` counts as well: a commit that hangs is no sign of health."""
+    now = 0.0
+    inner = CommandedStore()
+    store = BreakingStore(inner, Guard("Postgres", errors=2, open_seconds=1, clock=lambda: now))
+    inner.before = [Unavailable("refused")]
+    inner.after = [OutcomeUnknown("no answer in time")]
+    for expected in (Unavailable, OutcomeUnknown):
+        with pytest.raises(expected):
+            await store.append([new_event("1")])
+    inner.open.clear()
+    with pytest.raises(Unavailable, match="Postgres is left alone for a while after failing: no answer in time"):
+        await store.append([new_event("2")])
+    inner.open.set()
+    now += 1
+    assert [type(outcome) for outcome in await store.append([new_event("2")])] == [Appended]
+    assert len(inner.calls) == 3
+
+
+async def test_a_row_at_fault_is_no_word_against_the_store() -> None:
+    inner = CommandedStore()
+    guard = Guard("Postgres", errors=1, open_seconds=1)
+    store = BreakingStore(inner, guard)
+    bad = new_event("bad")
+    inner.at_fault[bad.key] = RowRejected
+    for _ in range(3):
+        with pytest.raises(RowRejected):
+            await store.append([bad])
+    assert guard.state is CLOSED

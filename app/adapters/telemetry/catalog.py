@@ -123,7 +123,10 @@ LOCKS = Metric(
 POOL_CONNECTIONS = Metric(
     "opsconnect_pool_connections", "gauge", "Database connections; state: in_use, idle", ("pool", "state")
 )
-LOCK_BREAKER_OPEN = Metric("opsconnect_lock_breaker_open", "gauge", "1 while Redis is left alone after failures")
+BREAKER_OPEN = Metric(
+    "opsconnect_breaker_open", "gauge", "1 while intake leaves a dependency alone after failures: postgres, redis",
+    ("dependency",),
+)  # fmt: skip
 SPANS_DROPPED = Metric(
     "opsconnect_spans_dropped_total", "counter",
     "Spans that reached no collector; reason: queue (it was full; a request counts once), export (it was refused)",
@@ -142,7 +145,7 @@ REFUSED_CONNECTIONS = Metric(
 )  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 METRICS = (
-    REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, LOCK_BREAKER_OPEN,
+    REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, BREAKER_OPEN,
     SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, BUILD_INFO,
 )  # fmt: skip
 

@@ -28,7 +28,8 @@ class Readings:
     """Connections in use and idle, by the pool's name."""
     lock_outcomes: Callable[[], Mapping[str, int]] = dict
     """Keys asked of the lock since the start, by what it answered."""
-    breaker_open: Callable[[], bool] | None = None
+    breakers: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    """Whether each is open, by the dependency that is left alone then."""
     spans_dropped: Callable[[], Mapping[str, int]] = dict
     """By reason."""
     lines_dropped: Callable[[], int] = int
@@ -105,7 +106,7 @@ class _AtScrape(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Read everything now."""
-        for read in (self._pools, self._locks, self._breaker, self._spans, self._lines, self._refused, self._build):
+        for read in (self._pools, self._locks, self._breakers, self._spans, self._lines, self._refused, self._build):
             try:
                 family = read()
             except Exception as error:  # noqa: BLE001 - whatever a reading raises, the scrape goes on
@@ -129,11 +130,10 @@ class _AtScrape(Collector):
             family.add_metric((outcome,), keys)
         return family
 
-    def _breaker(self) -> GaugeMetricFamily | None:
-        if self._readings.breaker_open is None:
-            return None
-        family = _gauge(catalog.LOCK_BREAKER_OPEN)
-        family.add_metric((), float(self._readings.breaker_open()))
+    def _breakers(self) -> GaugeMetricFamily:
+        family = _gauge(catalog.BREAKER_OPEN)
+        for dependency, is_open in self._readings.breakers.items():
+            family.add_metric((dependency,), float(is_open()))
         return family
 
     def _spans(self) -> CounterMetricFamily:

@@ -1,34 +1,37 @@
-"""A lock that is left alone for a while when it fails: while it is away, nobody waits for its time-outs."""
+"""Dependencies that are left alone for a while when they fail: meanwhile nobody waits for their time-outs."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from app.core.domain.breaker import BreakerState, CircuitBreaker
-from app.core.domain.errors import Unavailable
+from app.core.domain.errors import OutcomeUnknown, RowFault, Unavailable
+from app.core.domain.event import NewEvent
+from app.core.domain.ids import EventId
+from app.core.ports.event_store import EventStore, Outcome, Pending
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
 
 T = TypeVar("T")
 
 
-class BreakingLock(IdempotencyLock):
-    """An idempotency lock behind a circuit breaker: while that is open, every call is `Unavailable` at once."""
+class Guard:
+    """A circuit breaker around the calls of one dependency: while it is open, each is `Unavailable` at once."""
 
     def __init__(
         self,
-        inner: IdempotencyLock,
+        what: str,
         *,
-        errors: int = 5,
-        open_seconds: float = 3.0,
+        errors: int,
+        open_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         on_lost: Callable[[Exception], None] = lambda _error: None,
         on_recovered: Callable[[], None] = lambda: None,
     ) -> None:
         """Open for `open_seconds` after `errors` failures in a row; `clock` gives monotonic seconds.
 
-        `on_lost` is told when it first opens, `on_recovered` when it closes again.
+        `what` is how errors name the dependency. `on_lost` is told when it first opens, `on_recovered` when it closes.
         """
-        self._inner = inner
+        self._what = what
         self._breaker = CircuitBreaker(errors=errors, open_seconds=open_seconds)
         self._clock = clock
         self._last_failure = ""
@@ -38,38 +41,75 @@ class BreakingLock(IdempotencyLock):
 
     @property
     def state(self) -> BreakerState:
-        """Whether the lock is asked at this moment."""
+        """Whether the dependency is asked at this moment."""
         return self._breaker.state(self._clock())
 
-    async def acquire(self, keys: Sequence[bytes]) -> Sequence[Lock | Marker]:
+    async def call(self, call: Callable[[], Awaitable[T]]) -> T:
         """Pass on, unless open."""
-        if not keys:  # an answer that costs no round trip proves nothing about the lock
-            return []
-        return await self._guard(lambda: self._inner.acquire(keys))
-
-    async def settle(self, committed: Sequence[Committed], released: Sequence[bytes]) -> None:
-        """Pass on, unless open."""
-        if committed or released:
-            await self._guard(lambda: self._inner.settle(committed, released))
-
-    async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
         turn = self._breaker.let_through(self._clock())
         if turn is None:
-            raise Unavailable(f"the lock is left alone for a while after failing: {self._last_failure}")
+            raise Unavailable(f"{self._what} is left alone for a while after failing: {self._last_failure}")
         try:
             result = await call()
-        except Unavailable as error:
+        except (Unavailable, OutcomeUnknown) as error:
             self._last_failure = str(error)
             self._breaker.failed(turn, self._clock())
             if not self._lost and self.state is not BreakerState.CLOSED:
                 self._lost = True
                 self._on_lost(error)
             raise
-        except BaseException:  # cancelled, or a defect of ours: no word about the lock
+        except RowFault:  # the dependency is well: it said what is wrong with a row
+            self._succeeded(turn)
+            raise
+        except BaseException:  # cancelled, or a defect of ours: no word about the dependency
             self._breaker.abandoned(turn)
             raise
+        self._succeeded(turn)
+        return result
+
+    def _succeeded(self, turn: int) -> None:
         self._breaker.succeeded(turn)
         if self._lost and self.state is BreakerState.CLOSED:
             self._lost = False
             self._on_recovered()
-        return result
+
+
+class BreakingLock(IdempotencyLock):
+    """An idempotency lock behind a circuit breaker."""
+
+    def __init__(self, inner: IdempotencyLock, guard: Guard) -> None:
+        self._inner = inner
+        self._guard = guard
+
+    async def acquire(self, keys: Sequence[bytes]) -> Sequence[Lock | Marker]:
+        """Pass on, unless open."""
+        if not keys:  # an answer that costs no round trip proves nothing about the lock
+            return []
+        return await self._guard.call(lambda: self._inner.acquire(keys))
+
+    async def settle(self, committed: Sequence[Committed], released: Sequence[bytes]) -> None:
+        """Pass on, unless open."""
+        if committed or released:
+            await self._guard.call(lambda: self._inner.settle(committed, released))
+
+
+class BreakingStore(EventStore):
+    """An event store behind a circuit breaker: while it is open, nothing is kept and nobody waits to hear so."""
+
+    def __init__(self, inner: EventStore, guard: Guard) -> None:
+        self._inner = inner
+        self._guard = guard
+
+    async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome | Pending]:
+        """Pass on, unless open."""
+        if not events:
+            return []
+        return await self._guard.call(lambda: self._inner.append(events))
+
+    async def count_duplicates(self, counts: Mapping[EventId, int]) -> None:
+        """Pass on: nobody waits for it."""
+        await self._inner.count_duplicates(counts)
+
+    def epoch(self) -> str | None:
+        """Pass on what the inner store vouches for."""
+        return self._inner.epoch()
