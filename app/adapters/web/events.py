@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel
 from app.adapters.web.responses import ExactJSON, problem
 from app.core.domain.body import Readable, read
 from app.core.domain.event import Event, EventState
-from app.core.domain.ids import EventId, is_event_id
+from app.core.domain.ids import EventId, is_id
 from app.core.ports.event_reader import EventQuery
 from app.core.use_cases.browse_events import BrowseEvents
 
@@ -157,4 +157,4 @@ def _decoded(cursor: str) -> EventId | None:
     except (ValueError, binascii.Error):
         return None
     text = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}"
-    return EventId(text) if is_event_id(text) else None
+    return EventId(text) if is_id(text) else None

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from jmespath.exceptions import JMESPathError
 from app.core.catalog.proof import UNVERIFIED, Genuine, Headers, NotGenuine
 from app.core.catalog.signatures import verify_hmac
 from app.core.domain.body import Readable, Unreadable, read
+from app.core.domain.credentials import chosen
 from app.core.domain.delivery_key import as_id, delivery_key, printable
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.event import NewEvent
@@ -27,11 +27,6 @@ from app.core.ports.telemetry import Delivery
 
 LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
-LONGEST_REMEMBERED = 64
-
-# A header of any of these kinds is a credential, of ours or of the provider's, and is not kept with the event.
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
-_CREDENTIAL_WORDS = ("token", "secret", "password", "api-key", "apikey")
 
 
 class WebhookRequest(NamedTuple):
@@ -185,27 +180,6 @@ def _new_event(
         traceparent=delivery.trace.traceparent,
         quarantine=quarantine,
     )
-
-
-def chosen(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """Choose the headers that are kept: all but credentials."""
-    return tuple(
-        [
-            (name, value.decode("latin-1"))
-            for raw_name, value in headers
-            if (name := _remembered(raw_name) if len(raw_name) <= LONGEST_REMEMBERED else _kept_name(raw_name))
-        ]
-    )
-
-
-def _kept_name(raw_name: bytes) -> str | None:
-    """Give the name under which a header is kept; None for a credential."""
-    name = raw_name.decode("latin-1")
-    return None if name in _CREDENTIALS or any(word in name for word in _CREDENTIAL_WORDS) else name
-
-
-# The same names come with each request; the bounds keep a stranger from filling the memory with others.
-_remembered = lru_cache(maxsize=1024)(_kept_name)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
