@@ -173,7 +173,7 @@ async def test_who_floods_one_source_pushes_out_nothing_of_the_others(store: Ref
 
 async def test_they_go_in_batches_the_oldest_first(store: RefusalStore) -> None:
     await store.keep([a_refusal(number, detail=str(number)) for number in range(8)])
-    gone = []
+    gone: list[int] = []
     while not gone or gone[-1] == 3:
         gone.append(await trimmed(store, count=1, at_most=3))
         assert await listed(store) == list("76543210")[: 8 - sum(gone)]
