@@ -69,6 +69,7 @@ async def serving(
                 spans_dropped=tracing.dropped,
                 lines_dropped=lambda: logs.stream.dropped,
                 refused_connections=lambda: refusals.counts,
+                refusals_dropped=lambda: container.refusal_book.dropped,
             ),
         )
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)

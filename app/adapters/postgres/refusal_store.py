@@ -94,7 +94,7 @@ class PostgresRefusalStore(RefusalStore):
         await self._change(_MARK, refusal_id, event_id)
 
     async def trim(self, *, count: int, weight: int, before: datetime, at_most: int) -> int:
-        """Rank all rows and delete by one statement: some 30 ms for ten thousand."""
+        """Rank all rows and delete by one statement: tens of milliseconds for ten thousand."""
         return await self._change(_TRIM, count, weight, before, at_most)
 
     async def _change(self, statement: str, *values: object) -> int:
