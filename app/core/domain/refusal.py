@@ -1,6 +1,6 @@
 """A refusal: a request that was not accepted, kept for a while so that a person can look at it and release it."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -68,7 +68,7 @@ def new_refusal(
     headers: Sequence[tuple[bytes, bytes]],
     body: bytes | None,
     lead: bool = False,
-    needed: Container[str] = (),
+    needed: Collection[str] = (),
 ) -> NewRefusal:
     """Make the refusal of a request as it was received.
 
