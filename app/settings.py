@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     source_refresh_seconds: float = Field(
         2.0, gt=0, le=5, description="how often each process looks for changed sources"
     )
+    refusals_count: int = Field(10_000, ge=1, le=1_000_000, description="the most refused requests that are kept")
+    refusals_megabytes: int = Field(100, ge=1, le=100_000, description="the most that they take")
+    refusals_days: int = Field(7, ge=1, le=365, description="how long they are kept")
+    refusals_per_second: int = Field(
+        10, ge=0, le=10_000, description="the most that are kept of one source, in each process; 0: none is kept"
+    )
 
     postgres_acquire_seconds: float = Field(0.3, gt=0, description="the longest wait for a free connection")
     postgres_connect_seconds: float = Field(0.5, gt=0, description="the longest wait for a new connection")

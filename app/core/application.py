@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.release_refusal import ReleaseRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +16,7 @@ class Application:
 
     ingest_webhook: IngestWebhook
     browse_events: BrowseEvents
+    browse_refusals: BrowseRefusals
+    release_refusal: ReleaseRefusal
     check_health: CheckHealth
     apply_configuration: ApplyConfiguration

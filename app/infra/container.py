@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 
 import structlog
@@ -20,6 +21,7 @@ from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
+from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
@@ -32,14 +34,17 @@ from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.refusal_book import RefusalBook, RefusalBounds
 from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
 from app.core.use_cases.prepare_source import PrepareSource
+from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.infra import database_url
 from app.infra.supervisor import Duty
 from app.settings import Settings
@@ -62,6 +67,7 @@ class Container:
     sources: CachedSources
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
+    refusal_book: RefusalBook
     duties: tuple[Duty, ...]
 
     async def refuse_unfit(self, revision: str) -> None:
@@ -94,8 +100,8 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         patient = Budget(acquire_seconds=2, connect_seconds=2, call_seconds=11, statement_seconds=10)
         engine = make_engine(url, budget=patient, largest=settings.postgres_operator_connections)
         stack.push_async_callback(engine.dispose)
-        upkeep_connections = Connections(url, budget=patient, largest=1)
-        stack.push_async_callback(upkeep_connections.close)
+        background = Connections(url, budget=patient, largest=2)
+        stack.push_async_callback(background.close)
 
         lock, breakers, probes = _lock(settings, stack)
         breakers["postgres"] = Guard(
@@ -123,11 +129,25 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 budget_seconds=settings.ingest_budget_seconds,
             ),
         )
+        refusals = PostgresRefusalStore(background, engine)
+        refusal_book = RefusalBook(
+            refusals,
+            RefusalBounds(
+                count=settings.refusals_count,
+                weight=settings.refusals_megabytes * 1_000_000,
+                age=timedelta(days=settings.refusals_days),
+                per_second=settings.refusals_per_second,
+            ),
+            on_failure=_failed("refusals.not_kept"),
+        )
+        ingest = IngestWebhook(PrepareSource(sources, secrets), store, refusal_book.note)
         yield Container(
             settings=settings,
             application=Application(
-                ingest_webhook=IngestWebhook(PrepareSource(sources, secrets), store),
+                ingest_webhook=ingest,
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
+                browse_refusals=BrowseRefusals(refusals),
+                release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references),
             ),
@@ -136,11 +156,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             shield=shield,
             sources=sources,
             breakers=breakers,
+            refusal_book=refusal_book,
             duties=(
                 shield,
                 sources,
+                refusal_book,
                 Upkeep(
-                    upkeep_connections,
+                    background,
                     key_retention_days=settings.key_retention_days,
                     on_failure=_failed("upkeep.failed"),
                 ),

@@ -80,6 +80,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
                 spans_dropped=tracing.dropped,
                 lines_dropped=lambda: logs.stream.dropped,
                 refused_connections=lambda: refusals.counts,
+                refusals_dropped=lambda: container.refusal_book.dropped,
             ),
         )
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)

@@ -81,6 +81,7 @@ def test_others_are_read_at_each_scrape() -> None:
             breakers={"redis": lambda: open_now},
             spans_dropped=lambda: {"queue": 3, "export": 4},
             lines_dropped=lambda: 9,
+            refusals_dropped=lambda: {"rate": 7, "queue": 0},
         ),
     )
     first = scrape(metrics)
@@ -88,6 +89,7 @@ def test_others_are_read_at_each_scrape() -> None:
     assert first["opsconnect_spans_dropped_total", (("reason", "queue"),)] == 3
     assert first["opsconnect_locks_total", (("outcome", "held"),)] == 60
     assert first["opsconnect_log_lines_dropped_total", ()] == 9
+    assert first["opsconnect_refusals_dropped_total", (("reason", "rate"),)] == 7
     open_now, in_use = True, 6
     second = scrape(metrics)
     assert (

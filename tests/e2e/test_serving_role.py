@@ -23,6 +23,8 @@ FORBIDDEN = [
     "UPDATE delivery_keys SET digest = ''",
     "DELETE FROM inbox",
     "UPDATE conflicts SET body = ''",
+    "UPDATE refusals SET body = ''",
+    "TRUNCATE refusals",
     "INSERT INTO sources (name, spec) VALUES ('mine', '{}')",
     "UPDATE alembic_version SET version_num = '0000'",
     "CREATE TABLE mine (id int)",

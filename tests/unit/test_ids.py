@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.domain.ids import event_id, first_event_id, is_event_id
+from app.core.domain.ids import event_id, first_event_id, is_id
 
 moments = st.integers(0, 4_000_000_000_000_000_000)
 
@@ -25,7 +25,7 @@ def test_an_id_is_a_uuid_of_version_7_with_its_milliseconds(now_ns: int) -> None
     assert str(parsed) == made
     assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
     assert parsed.int >> 80 == now_ns // 1_000_000
-    assert is_event_id(made)
+    assert is_id(made)
     assert first_event_id(now_ns // 1_000_000) <= made < first_event_id(now_ns // 1_000_000 + 1)
 
 
@@ -36,5 +36,5 @@ def test_ids_of_one_moment_differ() -> None:
 
 @given(st.text())
 def test_what_is_no_id_is_seen(text: str) -> None:
-    if is_event_id(text):
+    if is_id(text):
         assert str(uuid.UUID(text)) == text

@@ -10,6 +10,7 @@ from app.adapters.memory.event_store import MemoryEventStore
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
+from app.core.domain.refusal import NewRefusal
 from app.core.domain.source import HmacScheme, Place, Source
 from app.core.policies.group_commit import GroupCommit
 from app.core.ports.telemetry import Delivery, Trace
@@ -34,8 +35,9 @@ class Intake:
     def __init__(self, source: Source, **variables: str) -> None:
         self.store = MemoryEventStore()
         self.source = source
+        self.noted: list[NewRefusal] = []
         prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables))
-        self.ingest = IngestWebhook(prepare, GroupCommit(self.store))
+        self.ingest = IngestWebhook(prepare, GroupCommit(self.store), self.noted.append)
         self.delivery: Delivery
 
     async def __call__(self, body: bytes, *, lead: bool = False, secret: bytes | None = None, **given: str) -> Receipt:
@@ -43,7 +45,7 @@ class Intake:
         if secret is not None:
             headers.append((b"x-signature", hmac.digest(secret, body, "sha256").hex().encode()))
         self.delivery = Delivery(AnyTrace(), "POST", "/", "", 1_795_000_000_000_000_000)
-        return await self.ingest(WebhookRequest(self.source.name, headers, body, self.delivery, lead))
+        return await self.ingest(WebhookRequest(self.source.name, headers, body, self.delivery, b"/", lead))
 
 
 OPEN = Source(name="open", provider="test", verify=None)
@@ -113,3 +115,13 @@ async def test_the_record_names_source_and_event_and_what_the_operator_must_know
     assert isinstance(receipt, Accepted)
     assert intake.delivery.event_id == receipt.event_id
     assert intake.delivery.flush is not None
+
+
+async def test_what_is_refused_is_noted_with_all_that_a_person_needs_and_what_is_kept_is_not() -> None:
+    intake = Intake(SIGNED, SECRET="a secret")
+    await intake(b"body", secret=b"wrong", content_type="text/plain")
+    await intake(b"body", secret=SECRET)
+    (refusal,) = intake.noted
+    assert (refusal.source, refusal.code, refusal.body) == ("signed", "signature_mismatch", b"body")
+    assert "x-signature" in dict(refusal.headers)
+    assert "x-signature" in refusal.detail

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -90,4 +91,25 @@ sources = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     Column("spec", JSON, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", Uuid(as_uuid=False), primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("traceparent", Text, nullable=False),
+    Column("lead", Boolean, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary),
+    Column("digest", LargeBinary),
+    Column("weight", Integer, nullable=False),
+    Column("event_id", Uuid(as_uuid=False)),
 )

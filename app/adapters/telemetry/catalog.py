@@ -143,10 +143,16 @@ REFUSED_CONNECTIONS = Metric(
     "Connections ended before there was a whole request to answer, or before their answer was read; code: that of the"
     " answer, or silent, too_many_connections, answer_not_read", ("code",),
 )  # fmt: skip
+REFUSALS_DROPPED = Metric(
+    "opsconnect_refusals_dropped_total", "counter",
+    "Refused requests that were not kept to look at; reason: rate (more than so many a second of their source), volume"
+    " (more than so many bytes a second of all), queue (too many wait for Postgres), failed (it did not take them)",
+    ("reason",),
+)  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 METRICS = (
     REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, BREAKER_OPEN,
-    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, BUILD_INFO,
+    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED, BUILD_INFO,
 )  # fmt: skip
 
 WEBHOOK_ANSWERED = LogEvent(

@@ -35,6 +35,8 @@ class Readings:
     lines_dropped: Callable[[], int] = int
     refused_connections: Callable[[], Mapping[str, int]] = dict
     """By code."""
+    refusals_dropped: Callable[[], Mapping[str, int]] = dict
+    """By reason."""
 
 
 class IntakeMetrics:
@@ -106,7 +108,16 @@ class _AtScrape(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Read everything now."""
-        for read in (self._pools, self._locks, self._breakers, self._spans, self._lines, self._refused, self._build):
+        for read in (
+            self._pools,
+            self._locks,
+            self._breakers,
+            self._spans,
+            self._lines,
+            self._refused,
+            self._refusals,
+            self._build,
+        ):
             try:
                 family = read()
             except Exception as error:  # noqa: BLE001 - whatever a reading raises, the scrape goes on
@@ -151,6 +162,12 @@ class _AtScrape(Collector):
         family = _counter(catalog.REFUSED_CONNECTIONS)
         for code, connections in self._readings.refused_connections().items():
             family.add_metric((code,), connections)
+        return family
+
+    def _refusals(self) -> CounterMetricFamily:
+        family = _counter(catalog.REFUSALS_DROPPED)
+        for reason, refusals in self._readings.refusals_dropped().items():
+            family.add_metric((reason,), refusals)
         return family
 
     def _build(self) -> GaugeMetricFamily:

@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.adapters.web import documentation, events, health
+from app.adapters.web import documentation, events, health, refusals
 from app.adapters.web.responses import problem
 from app.core.application import Application
-from app.core.domain.errors import Fault, Unavailable
+from app.core.domain.errors import Fault, OutcomeUnknown, RowFault, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ def make_api(
     api = FastAPI(title="OpsConnect", version=version, summary="Webhooks in, exactly once.")
     api.include_router(health.make_router(application.check_health, version=version, draining=draining))
     api.include_router(events.make_router(application.browse_events))
+    api.include_router(refusals.make_router(application.browse_refusals, application.release_refusal))
 
     @api.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:
@@ -47,8 +48,14 @@ def _answer_problems(api: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    @api.exception_handler(OutcomeUnknown)
+    async def unknown(_: Request, error: OutcomeUnknown) -> Response:
+        _log.warning("%s", error)
+        return problem("outcome_unknown")
+
+    @api.exception_handler(RowFault)
     @api.exception_handler(Unavailable)
-    async def unavailable(_: Request, error: Unavailable) -> Response:
+    async def unavailable(_: Request, error: Exception) -> Response:
         _log.warning("%s", error)
         return problem("unavailable", detail="The database cannot be asked now. Try again later.")
 

@@ -1,8 +1,5 @@
 """Events, as operators look at them."""
 
-import base64
-import binascii
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,13 +7,11 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel
 
 from app.adapters.web.responses import ExactJSON, problem
-from app.core.domain.body import Readable, read
+from app.adapters.web.shown import LARGEST_PAGE, content, cursor_after, id_in, raw, rfc3339
 from app.core.domain.event import Event, EventState
-from app.core.domain.ids import EventId, is_event_id
+from app.core.domain.ids import EventId
 from app.core.ports.event_reader import EventQuery
 from app.core.use_cases.browse_events import BrowseEvents
-
-LARGEST_PAGE = 200
 
 
 class EventSummary(BaseModel):
@@ -68,18 +63,14 @@ def make_router(browse: BrowseEvents) -> APIRouter:
         cursor: str | None = None,
     ) -> Response:
         before = None
-        if cursor is not None and (before := _decoded(cursor)) is None:
+        if cursor is not None and (before := id_in(cursor)) is None:
             return problem("invalid_cursor")
         if "\0" in (source or "") + (type or ""):  # no event has it, and Postgres would refuse the question
             return ExactJSON({"items": [], "next_cursor": None})
-        page = await browse.find(EventQuery(source, type, state, received_after, received_before, before, limit))
-        following = page.next_before
-        return ExactJSON(
-            {
-                "items": [summary(event) for event in page.events],
-                "next_cursor": _encoded(following) if following else None,
-            }
-        )
+        older_than = EventId(before) if before else None
+        page = await browse.find(EventQuery(source, type, state, received_after, received_before, older_than, limit))
+        items = [summary(event) for event in page.events]
+        return ExactJSON({"items": items, "next_cursor": cursor_after(page.next_before)})
 
     @router.get("/{event_id}", summary="Show one event", response_model=EventDetail)
     async def show(event_id: str) -> Response:
@@ -91,19 +82,8 @@ def make_router(browse: BrowseEvents) -> APIRouter:
 
     @router.get("/{event_id}/body", summary="Give the raw bytes exactly as they were received")
     async def body(event_id: str) -> Response:
-        content = await browse.body(event_id)
-        if content is None:
-            return problem("unknown_event")
-        # Never the sender's own type: a browser must not run what somebody posted.
-        return Response(
-            content,
-            media_type="application/octet-stream",
-            headers={
-                "x-content-type-options": "nosniff",
-                "content-security-policy": "default-src 'none'; sandbox",
-                "content-disposition": f'attachment; filename="{event_id}"',
-            },
-        )
+        found = await browse.body(event_id)
+        return problem("unknown_event") if found is None else raw(found, event_id)
 
     return router
 
@@ -130,31 +110,4 @@ def summary(event: Event) -> dict[str, Any]:
 
 def detail(event: Event, body: bytes) -> dict[str, Any]:
     """Show an event whole."""
-    parsed = read(event.content_type, body)
-    content = parsed.value if isinstance(parsed, Readable) else _text(body)
-    return {**summary(event), "headers": event.headers, "body": content, "jobs": []}
-
-
-def _text(body: bytes) -> str | None:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def rfc3339(moment: datetime) -> str:
-    """Show a time in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _encoded(event_id: EventId) -> str:
-    return base64.urlsafe_b64encode(bytes.fromhex(event_id.replace("-", ""))).decode().rstrip("=")
-
-
-def _decoded(cursor: str) -> EventId | None:
-    try:
-        raw = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
-    except (ValueError, binascii.Error):
-        return None
-    text = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}"
-    return EventId(text) if is_event_id(text) else None
+    return {**summary(event), "headers": event.headers, "body": content(event.content_type, body), "jobs": []}

@@ -105,7 +105,8 @@ class ExpressLane:
         delivery = Delivery(trace, "POST", SOURCE_PATH + source, connection.client_of(headers), at_ns)
         delivery.size = len(body)
         exchange = _Exchange(connection, delivery, self._telemetry)
-        return self._ingest.at_once(ready, WebhookRequest(source, headers, body, delivery), exchange.settle)
+        target = data[len(b"POST ") : space]
+        return self._ingest.at_once(ready, WebhookRequest(source, headers, body, delivery, target), exchange.settle)
 
 
 class _Exchange:

@@ -67,6 +67,11 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "not_found": Problem(404, "Not found", "There is nothing at this address. /docs lists what there is."),
     "unknown_event": Problem(404, "Unknown event", "No event has this id. GET /api/v1/events lists those that exist."),
+    "unknown_refusal": Problem(
+        404, "Unknown refusal", "No refusal has this id. GET /api/v1/refusals lists those that are kept."
+    ),
+    "body_not_kept": Problem(404, "Body not kept", "The request was refused before its body was read."),
+    "still_refused": Problem(409, "Still refused", "Correct what 'reason' and 'detail' say, then release it again."),
     "invalid_request": Problem(422, "Invalid request", "Correct what 'errors' names."),
     "invalid_cursor": Problem(
         422, "Invalid cursor", "Pass 'next_cursor' of the page before as it is, or leave it out to start anew."

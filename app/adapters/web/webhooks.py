@@ -79,19 +79,26 @@ class WebhookDoor:
             if method != "POST":
                 await wire.write(problem("method_not_allowed", delivery, (b"allow", b"POST")))
                 return
+            query: bytes = scope["query_string"]
+            target = scope["raw_path"] + (b"?" + query if query else b"")
+            request = WebhookRequest(source, headers, b"", delivery, target, lead)
             known = await self.sources.get(source)
             if known is None:  # asked for once: the use case would have to ask again
-                await wire.write(answer_to(Refused("unknown_source"), delivery))
+                unknown = Refused("unknown_source")
+                self.ingest.note(request, unknown, whole=False)
+                await wire.write(answer_to(unknown, delivery))
                 return
+            delivery.source, delivery.provider = known.name, known.provider
             limit = self.body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes
             body = await _read(headers, receive, limit)
             if body is None:
+                self.ingest.note(request, Refused("body_too_large"), whole=False)
                 await wire.write(problem("body_too_large", delivery, _CLOSE, limit_bytes=limit), last=False)
                 await _linger(receive)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             delivery.size = len(body)
-            receipt = await self.ingest(WebhookRequest(source, headers, body, delivery, lead))
+            receipt = await self.ingest(request._replace(body=body))
             await wire.write(answer_to(receipt, delivery))
         except _Gone:
             delivery.outcome, delivery.status = "client_disconnected", 400

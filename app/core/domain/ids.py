@@ -6,6 +6,9 @@ from typing import NewType
 EventId = NewType("EventId", str)
 """A lower-case UUID with dashes; sorts as text, and in Postgres, by the time it was made."""
 
+RefusalId = NewType("RefusalId", str)
+"""The id of a refusal: made and spelled like an event's."""
+
 
 def event_id(now_ns: int) -> EventId:
     """Make the id of an event received at `now_ns` (nanoseconds since the epoch)."""
@@ -14,13 +17,18 @@ def event_id(now_ns: int) -> EventId:
     return EventId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 
+def refusal_id(now_ns: int) -> RefusalId:
+    """Make the id of a refusal of a request received at `now_ns` (nanoseconds since the epoch)."""
+    return RefusalId(event_id(now_ns))
+
+
 def first_event_id(milliseconds: int) -> EventId:
     """Give the lowest id of a millisecond (since the epoch): a bound for looking up by time."""
     text = f"{milliseconds & (1 << 48) - 1:012x}"
     return EventId(f"{text[:8]}-{text[8:]}-0000-0000-000000000000")
 
 
-def is_event_id(text: str) -> bool:
+def is_id(text: str) -> bool:
     """Tell whether this could be an id of ours, in its one spelling."""
     return (
         len(text) == 36

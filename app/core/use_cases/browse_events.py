@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.core.domain.event import Event
-from app.core.domain.ids import EventId, is_event_id
+from app.core.domain.ids import EventId, is_id
 from app.core.ports.event_reader import EventQuery, EventReader
 
 
@@ -30,11 +30,11 @@ class BrowseEvents:
 
     async def get(self, event_id: str) -> tuple[Event, bytes] | None:
         """Give one event with headers, and its body; None for an id that names nothing."""
-        if not is_event_id(event_id) or (event := await self.reader.get(EventId(event_id))) is None:
+        if not is_id(event_id) or (event := await self.reader.get(EventId(event_id))) is None:
             return None
         body = await self.reader.body(event.id)
         return None if body is None else (event, body)
 
     async def body(self, event_id: str) -> bytes | None:
         """Give the raw bytes of one event."""
-        return await self.reader.body(EventId(event_id)) if is_event_id(event_id) else None
+        return await self.reader.body(EventId(event_id)) if is_id(event_id) else None

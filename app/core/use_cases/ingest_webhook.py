@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -13,11 +12,13 @@ from jmespath.exceptions import JMESPathError
 
 from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
 from app.core.domain.body import Readable, Unreadable, read
+from app.core.domain.credentials import chosen
 from app.core.domain.delivery_key import as_id, delivery_key, printable
 from app.core.domain.errors import Fault, OpsConnectError, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId, event_id
 from app.core.domain.lead import read_lead
+from app.core.domain.refusal import NewRefusal, new_refusal
 from app.core.domain.source import Source
 from app.core.policies.group_commit import GroupCommit
 from app.core.ports.event_store import Appended, Outcome
@@ -26,11 +27,6 @@ from app.core.use_cases.prepare_source import PrepareSource, Ready
 
 LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
-LONGEST_REMEMBERED = 64
-
-# A header of any of these kinds is a credential, of ours or of the provider's, and is not kept with the event.
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
-_CREDENTIAL_WORDS = ("token", "secret", "password", "api-key", "apikey")
 
 
 class WebhookRequest(NamedTuple):
@@ -41,6 +37,8 @@ class WebhookRequest(NamedTuple):
     body: bytes
     delivery: Delivery
     """What is written down for telemetry as the request goes."""
+    target: bytes
+    """Path and query, byte by byte."""
     lead: bool = False
     """It came in by `/webhook`, where only a valid lead is taken."""
 
@@ -77,8 +75,17 @@ class IngestWebhook:
 
     prepare: PrepareSource
     store: GroupCommit
+    refused: Callable[[NewRefusal], None]
+    """Takes what was refused, to look at later. Never waits."""
 
     async def __call__(self, request: WebhookRequest) -> Receipt:
+        """Take it in; what is refused is noted. Raises what `take_in` raises."""
+        receipt = await self.take_in(request)
+        if isinstance(receipt, Refused):
+            self.note(request, receipt)
+        return receipt
+
+    async def take_in(self, request: WebhookRequest) -> Receipt:
         """Prove it, name it, keep it.
 
         Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
@@ -104,6 +111,7 @@ class IngestWebhook:
         if isinstance(event, KeyWanted):
             return False
         if isinstance(event, Refused):
+            self.note(request, event)
             answer(event)
             return True
         delivery = request.delivery
@@ -114,14 +122,34 @@ class IngestWebhook:
         self.store.submit(event, settled)
         return True
 
+    def note(self, request: WebhookRequest, refused: Refused, *, whole: bool = True) -> None:
+        """Note a refusal; `whole=False` where the body was not read to its end."""
+        delivery = request.delivery
+        self.refused(
+            new_refusal(
+                received_ns=delivery.started_ns,
+                source=delivery.source,
+                provider=delivery.provider,
+                code=refused.code,
+                detail=delivery.detail,
+                method=delivery.method,
+                target=request.target,
+                client=delivery.client,
+                traceparent=delivery.trace.traceparent,
+                headers=request.headers,
+                body=request.body if whole else None,
+                lead=request.lead,
+            )
+        )
+
 
 def _decided(ready: Ready, request: WebhookRequest) -> NewEvent | Refused | KeyWanted:
     """Prove a request genuine, and make the event that it brings."""
     source, delivery = ready.source, request.delivery
     delivery.source, delivery.provider = source.name, source.provider
-    delivery.verify_started_ns = started_ns = time.time_ns()
-    signed = SignedRequest("POST", source.public_url or "", request.headers, request.body)
-    verdict = ready.verify(signed, started_ns / 1e9)
+    delivery.verify_started_ns = time.time_ns()
+    signed = SignedRequest(delivery.method, source.public_url or "", request.headers, request.body)
+    verdict = ready.verify(signed, delivery.started_ns / 1e9)
     delivery.verify_ended_ns = time.time_ns()
     if isinstance(verdict, KeyWanted):
         return verdict
@@ -207,27 +235,6 @@ def _new_event(
         traceparent=delivery.trace.traceparent,
         quarantine=quarantine,
     )
-
-
-def chosen(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """Choose the headers that are kept: all but credentials."""
-    return tuple(
-        [
-            (name, value.decode("latin-1"))
-            for raw_name, value in headers
-            if (name := _remembered(raw_name) if len(raw_name) <= LONGEST_REMEMBERED else _kept_name(raw_name))
-        ]
-    )
-
-
-def _kept_name(raw_name: bytes) -> str | None:
-    """Give the name under which a header is kept; None for a credential."""
-    name = raw_name.decode("latin-1")
-    return None if name in _CREDENTIALS or any(word in name for word in _CREDENTIAL_WORDS) else name
-
-
-# The same names come with each request; the bounds keep a stranger from filling the memory with others.
-_remembered = lru_cache(maxsize=1024)(_kept_name)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:

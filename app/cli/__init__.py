@@ -278,3 +278,8 @@ def config(as_json: AsJson = False) -> None:
             value = "not set" if setting.value in {None, ""} else str(setting.value)
             style = "dim" if setting.origin == "default" else ""
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
+
+
+from app.cli import refusals  # noqa: E402 (it speaks through what stands above)
+
+cli.add_typer(refusals.commands, name="refusals")
