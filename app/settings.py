@@ -83,6 +83,15 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         1_000_000, ge=1, le=LARGEST_BODY_BYTES, description="the largest webhook body; a source may have its own"
     )
+    intake_most_requests: int = Field(
+        2_000, ge=1, description="the most webhooks that wait for their answer at once; the next get 503"
+    )
+    intake_most_bytes: int = Field(
+        64_000_000, ge=LARGEST_BODY_BYTES, description="the most bytes of webhook bodies in memory; then 503"
+    )
+    operator_requests: int = Field(
+        32, ge=1, description="the most requests of the API at once, health and metrics apart; then 503"
+    )
     ingest_budget_seconds: float = Field(
         1.8, gt=0, le=30, description="the longest a complete webhook waits for its answer; then 503"
     )

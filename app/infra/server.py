@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from app.adapters.web.admission import Admission
 from app.adapters.web.express import ExpressLane
 from app.adapters.web.framing import Caps
 from app.adapters.web.protocol import GuardedHttp
@@ -59,7 +60,8 @@ class DrainingServer(uvicorn.Server):
     """uvicorn with an announced end, which returns instead of dying by the signal."""
 
     def __init__(self, app: Any, settings: Settings, refusals: Refusals, express: ExpressLane | None = None) -> None:
-        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals), express)
+        admission = Admission(settings.intake_most_requests, settings.intake_most_bytes)
+        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals, admission), express)
         super().__init__(
             uvicorn.Config(
                 app,

@@ -17,6 +17,7 @@ from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics, Readings
 from app.adapters.telemetry.tracing import instrument, open_tracing
 from app.adapters.web.api import make_api
+from app.adapters.web.crowd import Crowd
 from app.adapters.web.express import ExpressLane
 from app.adapters.web.guard import AdminKeyGuard
 from app.adapters.web.request_log import RequestLog
@@ -92,7 +93,7 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
             metrics=lambda: (metrics.render(), CONTENT_TYPE),
         )
         instrument(api, tracing)
-        guarded: Any = RequestLog(api)
+        guarded: Any = RequestLog(Crowd(api, settings.operator_requests))
         if settings.admin_key is not None:
             guarded = AdminKeyGuard(guarded, settings.admin_key.get_secret_value())
         door = WebhookDoor(

@@ -62,6 +62,10 @@ PROBLEMS: Mapping[str, Problem] = {
         "Perhaps kept, try again",
         "The event may or may not have been kept. Send it again after the time in Retry-After: it is kept only once.",
     ),
+    "overloaded": Problem(
+        503, "Too much at once", "More webhooks came than can be kept now. Send it again after the time in Retry-After."
+    ),
+    "busy": Problem(503, "Too many requests at once", "Ask again after the time in Retry-After."),
     "unauthorized": Problem(
         401, "No valid key", "Send 'Authorization: Bearer KEY' with the key of OPSCONNECT_ADMIN_KEY."
     ),

@@ -12,6 +12,7 @@ before it or in its place, and after a refusal nothing follows at all.
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,6 +42,8 @@ LINGER_BYTES = 2_000_000
 # The rate of a body is looked at only after this: senders pause between head and body.
 RATE_GRACE_SECONDS = 2.0
 CLOSE = b"connection: close\r\n"
+_PROBLEM = (b"content-type", CONTENT_TYPE)
+_WEBHOOK = re.compile(rb"(?:\r\n)?[A-Z]++ /api/v1/webhook")
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -57,6 +60,7 @@ class GuardedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
+        self._admission = watch.admission
         self._express = express
         """None: everything goes by the book."""
         self._limits = watch.limits
@@ -71,6 +75,14 @@ class GuardedHttp(HttpToolsProtocol):
         self._looked = 0
         """So much of it was looked at while its head was incomplete."""
         self._left = 0
+        self._weighed = False
+        """The current request is a webhook by its path, and counts for admission."""
+        self._held = 0
+        """Bytes of its body that count."""
+        self._whole = False
+        """It came whole, and counts as one that waits."""
+        self._short = False
+        """It went the short way."""
         self._chunks = Chunks()
         self._leaving = False
         self._clogged_since = math.inf
@@ -94,6 +106,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
+        if not self._short:  # what went that way is answered yet, if to nobody
+            self._release()
         self._phase = ENDED
         self._pending = b""
         self._watch.leave(self, self._peer)
@@ -145,19 +159,28 @@ class GuardedHttp(HttpToolsProtocol):
             return False
         head = data[start:end]
         self._left, upgrade = check_head(head, self._caps)
+        return self._begin(data, head, end, upgrade=upgrade)
+
+    def _begin(self, data: bytes, head: bytes, end: int, *, upgrade: bool) -> bool:
+        """Begin a request whose head is sound and ends here; tell whether its body is to be taken piece by piece."""
         self._looked = 0
         self._received = 0
+        self._weighed = _WEBHOOK.match(head) is not None
+        whole = end + self._left == len(data)
+        if self._weighed and self._admission.full:
+            self._turn_away(whole=whole)
+            return False
         if self._left == CHUNKED:
             self._chunks = Chunks()
         if upgrade:
             head = without_upgrade(head)
-        elif end + self._left == len(data):
-            # Nearly always: one whole request and nothing else, which the parser takes in one go.
-            self._pending = b""
-            self._left = 0
-            self._phase, self._deadline = ANSWERING, math.inf
-            if self._express is None or self.flow.write_paused or not self._express.take(self, data, end, self.loop):
-                self.parser.feed_data(data)
+        elif whole:
+            # Nearly always: one whole request and nothing else.
+            if self._weigh(self._left):
+                self._pending = b""
+                self._left = 0
+                self._complete()
+                self._take_whole(data, end)
             return False
         self._pending = data[end:]
         self._phase = BODY
@@ -170,12 +193,19 @@ class GuardedHttp(HttpToolsProtocol):
         self.parser.feed_data(head)
         return True
 
+    def _take_whole(self, data: bytes, end: int) -> None:
+        self._short = True
+        if self._express is None or self.flow.write_paused or not self._express.take(self, data, end, self.loop):
+            self.by_the_book(data)
+
     def _take_body(self) -> None:
         data = self._pending
         piece = data if len(data) <= self._left else data[: self._left]
         self._pending = data[len(piece) :]
         self._left -= len(piece)
         self._received += len(piece)
+        if not self._weigh(len(piece)):
+            return
         if not self._left:
             self._complete()
         if piece:
@@ -186,6 +216,8 @@ class GuardedHttp(HttpToolsProtocol):
         chunks, understood, ended = self._chunks.follow(data, self._caps)
         self._pending = data[understood:]
         self._received += understood
+        if not self._weigh(chunks):
+            return
         if ended:
             self._complete()
         if chunks:
@@ -196,6 +228,9 @@ class GuardedHttp(HttpToolsProtocol):
     def _complete(self) -> None:
         """Everything of this request is there; the next one waits."""
         self._phase, self._deadline = ANSWERING, math.inf
+        if self._weighed:
+            self._whole = True
+            self._admission.requests += 1
         if self._pending:
             self.flow.pause_reading()
 
@@ -212,6 +247,7 @@ class GuardedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with what has arrived meanwhile; close where the request itself is not complete."""
         self.server_state.total_requests += 1
+        self._release()
         if self.transport.is_closing():
             return
         if self._phase != ANSWERING:
@@ -225,11 +261,48 @@ class GuardedHttp(HttpToolsProtocol):
             rest, self._pending = self._pending, b""
             self.data_received(rest)
 
+    # Admission
+
+    def _weigh(self, size: int) -> bool:
+        """Count bytes of a body that have come; False where they are too many, and the request was turned away."""
+        if self._weighed:
+            self._held += size
+            self._admission.bytes += size
+            if self._admission.bytes > self._admission.most_bytes:
+                self._turn_away(whole=False)
+                return False
+        return True
+
+    def _release(self) -> None:
+        """Count the current request no longer."""
+        if self._weighed:
+            self._admission.bytes -= self._held
+            self._admission.requests -= self._whole
+            self._weighed = self._whole = False
+            self._held = 0
+
+    def _turn_away(self, *, whole: bool) -> None:
+        """Say that there is too much in hand. Who sent a whole request may go on; the rest of another is not wanted."""
+        if not whole:
+            self._refuse("overloaded")
+            return
+        self._watch.refusals.note("overloaded", self._peer, self.loop.time())
+        status, body = body_of("overloaded")
+        self._pending = b""
+        self._phase = ANSWERING
+        self._write(status, (_PROBLEM, (b"retry-after", retry_after())), body, CLOSE if self._leaving else b"")
+        if self._leaving:
+            self._end()
+        self.on_response_complete()
+
     # The short way
 
     def by_the_book(self, data: bytes) -> None:
         """Take a request that was passed on the long way after all."""
-        if not self.transport.is_closing():
+        self._short = False
+        if self.transport.is_closing():
+            self._release()
+        else:
             self.parser.feed_data(data)
 
     def client_of(self, headers: list[tuple[bytes, bytes]]) -> str:
@@ -238,6 +311,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def answer(self, answer: Answer, trace_id: str) -> None:
         """Write the one answer of a request that never met the parser."""
+        self._short = False
         if not self.transport.is_closing():
             more = b"x-trace-id: %b\r\n" % trace_id.encode()
             self._write(answer.status, answer.headers, answer.body, more + CLOSE if self._leaving else more)
@@ -291,8 +365,9 @@ class GuardedHttp(HttpToolsProtocol):
                 self._phase = ENDED
                 self.transport.close()
                 return
+        self._release()
         status, body = body_of(code)
-        headers = [(b"content-type", CONTENT_TYPE)]
+        headers = [_PROBLEM]
         if status == 503:
             headers.append((b"retry-after", retry_after()))
         self._write(status, headers, body, CLOSE)

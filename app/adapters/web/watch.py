@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from app.adapters.web.admission import Admission
 from app.adapters.web.framing import Caps
 
 CONNECTION_REFUSED = "connection.refused"
@@ -78,9 +79,10 @@ class Watched(Protocol):
 class Watch:
     """What the connections of one process share."""
 
-    def __init__(self, limits: Limits, refusals: Refusals) -> None:
+    def __init__(self, limits: Limits, refusals: Refusals, admission: Admission) -> None:
         self.limits = limits
         self.refusals = refusals
+        self.admission = admission
         self._connections: set[Watched] = set()
         self._addresses: Counter[str] = Counter()
         self._sweeping = False
