@@ -11,9 +11,10 @@ import pytest
 import uvloop
 
 from app.adapters.outgoing.client import AiohttpOutgoing
+from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.outgoing.resolver import AddressInfo, system_look_up
 from app.core.domain.address import AllowPrivate
-from app.core.domain.errors import Unreachable, Untrusted
+from app.core.domain.errors import Unavailable, Unreachable, Untrusted
 from app.core.domain.outgoing import OutgoingRequest
 from tests.peer import Peer, answering, peer, reply
 
@@ -93,6 +94,17 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate:
             await client.send(to(it))
         assert it.seen == []
     await client.close()
+
+
+async def test_a_providers_key_is_fetched_from_who_proved_to_be_the_provider(
+    certificate: Certificate, client: AiohttpOutgoing
+) -> None:
+    async with peer(OK, certificate.serving) as it:
+        keys = FetchedProviderKeys(client, allow_private=AllowPrivate.of(["127.0.0.1"]))
+        assert await keys.get(f"https://provider.test:{it.port}/key") == b"fine"
+        with pytest.raises(Unavailable, match="did not prove"):
+            await keys.get(f"https://other.test:{it.port}/key")
+        assert [(seen.method, seen.target) for seen in it.seen] == [("GET", "/key")]
 
 
 @pytest.mark.parametrize("host", ["other.test", "127.0.0.1", "x.provider.test"])

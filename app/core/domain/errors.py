@@ -44,6 +44,10 @@ class AnswerTooSlow(AnswerLost):
     """The time for the answer was used up."""
 
 
+class KeyMissing(Unavailable):
+    """The provider says that there is no key at this address; it may be published later."""
+
+
 class RowFault(OpsConnectError):
     """One row of a batch stands in the way, which one is not known; nothing was kept. Append the rows in halves."""
 
