@@ -65,6 +65,20 @@ def names(addresses: dict[str, list[str]]) -> Callable[[str, int], list[AddressI
     return look_up
 
 
+@contextlib.contextmanager
+def full_backlog(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A port whose queue of connections is full, so that the next one gets no answer at all."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind((address, port))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
 # What is sent
 
 
@@ -91,11 +105,12 @@ async def test_a_large_body_arrives_whole(client: AiohttpOutgoing) -> None:
         assert it.seen[0].body == body
 
 
-async def test_no_cookie_is_kept(client: AiohttpOutgoing) -> None:
+async def test_no_cookie_is_kept(clients: Clients) -> None:
+    client = clients(look_up=names({"provider.test": ["127.0.0.1"]}))
     async with peer(answering(reply(200, b"", ("Set-Cookie", "a=b; Path=/")))) as it:
         for _ in range(2):
-            await client.send(to(it))
-        assert all("cookie" not in seen.headers for seen in it.seen)
+            await client.send(to(it, url=f"http://provider.test:{it.port}/"))
+        assert ["cookie" in seen.headers for seen in it.seen] == [False, False]
 
 
 async def test_no_proxy_of_the_environment_is_used(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +118,7 @@ async def test_no_proxy_of_the_environment_is_used(clients: Clients, monkeypatch
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         await clients().send(to(it))
-        assert len(it.seen) == 1
+        assert [seen.target for seen in it.seen] == ["/"]
         assert proxy.connections == 0
 
 
@@ -129,6 +144,14 @@ async def test_a_dead_address_of_several_does_not_matter(clients: Clients) -> No
     async with peer(OK) as it:
         allowed = AllowPrivate.of(["twice.test"])
         assert (await client.send(to(it, url=f"http://twice.test:{it.port}/", allow_private=allowed))).status == 200
+
+
+async def test_an_address_that_says_nothing_does_not_hold_up_the_next(clients: Clients) -> None:
+    client = clients(look_up=names({"twice.test": ["127.0.0.2", "127.0.0.1"]}))
+    async with peer(OK) as it:
+        with full_backlog("127.0.0.2", it.port):
+            allowed = AllowPrivate.of(["twice.test"])
+            assert (await client.send(to(it, url=f"http://twice.test:{it.port}/", allow_private=allowed))).status == 200
 
 
 async def test_a_name_is_judged_each_time_that_it_is_dialled(clients: Clients) -> None:
@@ -181,20 +204,6 @@ async def test_looking_up_a_name_has_its_time(clients: Clients) -> None:
         assert all(thread.daemon for thread in looking)
     finally:
         hanging.set()
-
-
-@contextlib.contextmanager
-def full_backlog() -> Iterator[int]:
-    """A port whose queue of connections is full, so that the next one gets no answer at all."""
-    with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
 
 
 async def test_connecting_has_its_time(clients: Clients) -> None:

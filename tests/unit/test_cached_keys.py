@@ -100,6 +100,7 @@ async def test_a_key_is_renewed_in_the_background_while_the_old_one_serves(
     await settled(cached)
     assert now(cached) == b"new"
     assert provider.asked[A] == 2
+    assert cached._bytes == len(b"new")
 
 
 async def test_a_provider_that_is_away_does_not_take_a_key_away_before_its_hour(

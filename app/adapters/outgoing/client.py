@@ -134,14 +134,12 @@ async def _note_sent(_: ClientSession, context: SimpleNamespace, __: TraceReques
 
 
 async def _answer(response: ClientResponse, keep_bytes: int) -> OutgoingAnswer:
+    """Read as much as is wanted; with more on its way, aiohttp closes the connection instead of using it again."""
     kept = bytearray()
     while len(kept) <= keep_bytes and (piece := await response.content.read(keep_bytes + 1 - len(kept))):
         kept += piece
-    truncated = len(kept) > keep_bytes
-    if truncated:
-        response.close()  # instead of reading on, for the sake of using the connection again
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.raw_headers]
-    return OutgoingAnswer(response.status, headers, bytes(kept[:keep_bytes]), truncated)
+    return OutgoingAnswer(response.status, headers, bytes(kept[:keep_bytes]), len(kept) > keep_bytes)
 
 
 def _lost(where: Destination, error: Exception) -> AnswerLost:

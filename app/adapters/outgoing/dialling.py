@@ -72,11 +72,7 @@ class GuardedConnector(BaseConnector):
         host, port = (req.url.raw_host or "").lower(), req.url.port or 0
         context = await self._trust.context() if req.url.scheme == "https" else None
         connected = await self._dial(host, port, await self._addresses(host, port))
-        try:
-            return await self._greet(connected, host, port, context)
-        except BaseException:
-            connected.close()
-            raise
+        return await self._greet(connected, host, port, context)
 
     async def _addresses(self, host: str, port: int) -> Sequence[AddressInfo]:
         """Look the name up, and leave only what may be dialled."""
