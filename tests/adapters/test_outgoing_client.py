@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from app.adapters.outgoing.client import AiohttpOutgoing
-from app.adapters.outgoing.dialling import Budget
+from app.adapters.outgoing.dialling import AttemptBudget
 from app.adapters.outgoing.resolver import AddressInfo
 from app.core.domain.address import NOTHING_PRIVATE, AllowPrivate
 from app.core.domain.errors import (
@@ -190,7 +190,7 @@ async def test_looking_up_a_name_has_its_time(clients: Clients) -> None:
         hanging.wait()
         return []
 
-    client = clients(budget=Budget(dns_seconds=0.05), look_up=look_up)
+    client = clients(budget=AttemptBudget(dns_seconds=0.05), look_up=look_up)
 
     async def ask(number: int) -> None:
         with pytest.raises(ConnectingTooSlow, match=rf"address of n{number}\.test .* 0\.05 s"):
@@ -207,7 +207,7 @@ async def test_looking_up_a_name_has_its_time(clients: Clients) -> None:
 
 
 async def test_connecting_has_its_time(clients: Clients) -> None:
-    client = clients(budget=Budget(tcp_seconds=0.05))
+    client = clients(budget=AttemptBudget(tcp_seconds=0.05))
     with full_backlog() as port, pytest.raises(ConnectingTooSlow, match=rf"127\.0\.0\.1:{port} .* 0\.05 s"):
         await client.send(OutgoingRequest(f"http://127.0.0.1:{port}/", allow_private=LOOPBACK))
 
@@ -215,14 +215,14 @@ async def test_connecting_has_its_time(clients: Clients) -> None:
 async def test_the_tls_handshake_has_its_time(clients: Clients) -> None:
     async with peer(OK) as it:
         with pytest.raises(ConnectingTooSlow, match=r"TLS within 0\.05 s"):
-            await clients(budget=Budget(tls_seconds=0.05)).send(to(it, url=f"https://127.0.0.1:{it.port}/"))
+            await clients(budget=AttemptBudget(tls_seconds=0.05)).send(to(it, url=f"https://127.0.0.1:{it.port}/"))
         await asyncio.wait_for(it.gone.wait(), 5)  # the connection was closed
 
 
 async def test_the_first_byte_has_its_time(clients: Clients) -> None:
     async with peer(silent) as it:
         with pytest.raises(AnswerTooSlow, match=r"said nothing for 0\.05 s"):
-            await clients(budget=Budget(first_byte_seconds=0.05)).send(to(it))
+            await clients(budget=AttemptBudget(first_byte_seconds=0.05)).send(to(it))
 
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"])
@@ -382,7 +382,7 @@ def test_the_same_on_uvloop() -> None:
     """The loop that production runs on has other words for what goes wrong."""
 
     async def outcome(request: OutgoingRequest, **budget: float) -> type[OpsConnectError] | int:
-        client = AiohttpOutgoing(agent="OpsConnect/1", budget=Budget(**budget))
+        client = AiohttpOutgoing(agent="OpsConnect/1", budget=AttemptBudget(**budget))
         try:
             return (await client.send(request)).status
         except OpsConnectError as error:

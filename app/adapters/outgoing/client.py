@@ -25,7 +25,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from app.adapters.outgoing.dialling import Budget, GuardedConnector, Trust
+from app.adapters.outgoing.dialling import AttemptBudget, GuardedConnector, Trust
 from app.adapters.outgoing.resolver import LookUp, Resolver, system_look_up
 from app.core.domain.address import AllowPrivate
 from app.core.domain.errors import AnswerLost, AnswerTooSlow, ConnectingTooSlow, OpsConnectError, Unreachable
@@ -48,13 +48,13 @@ class AiohttpOutgoing(Outgoing):
         self,
         *,
         agent: str,
-        budget: Budget | None = None,
+        budget: AttemptBudget | None = None,
         trust: ssl.SSLContext | None = None,
         look_up: LookUp = system_look_up,
     ) -> None:
         """`agent` is the `User-Agent`; `trust` replaces the system's authorities, `look_up` its resolver."""
         self._agent = agent
-        self._budget = budget or Budget()
+        self._budget = budget or AttemptBudget()
         self._trust = Trust(trust)
         self._resolver = Resolver(look_up)
         self._sessions: dict[AllowPrivate, ClientSession] = {}

@@ -30,7 +30,7 @@ GOODBYE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class AttemptBudget:
     """The longest that each part of an attempt may take."""
 
     dns_seconds: float = 2.0
@@ -57,7 +57,7 @@ class Trust:
 class GuardedConnector(BaseConnector):
     """The connections of those who may dial the same addresses; idle ones are used again, by nobody else."""
 
-    def __init__(self, allowed: AllowPrivate, budget: Budget, resolver: Resolver, trust: Trust) -> None:
+    def __init__(self, allowed: AllowPrivate, budget: AttemptBudget, resolver: Resolver, trust: Trust) -> None:
         # No limit: a queue would let one slow destination hold up all others. Callers bound what they have in flight.
         super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS)
         self._allowed = allowed
