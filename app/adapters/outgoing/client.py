@@ -61,7 +61,7 @@ class AiohttpOutgoing(Outgoing):
         self._closed = False
 
     async def send(self, request: OutgoingRequest) -> OutgoingAnswer:
-        """Send it on an idle connection, or a new one; translate whatever goes wrong: the only place that does."""
+        """Send it on an idle connection, or a new one."""
         attempt = _Attempt(destination(request))
         sending = self._session(request.allow_private).request(
             request.method,
