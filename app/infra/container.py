@@ -16,6 +16,9 @@ from dotenv import dotenv_values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.adapters.outgoing.client import AiohttpOutgoing
+from app.adapters.outgoing.dialling import AttemptBudget
+from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
@@ -31,6 +34,7 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
+from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
@@ -118,6 +122,23 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
+        outgoing = AiohttpOutgoing(
+            agent=f"OpsConnect/{VERSION}",
+            budget=AttemptBudget(
+                dns_seconds=settings.outgoing_dns_seconds,
+                tcp_seconds=settings.outgoing_tcp_seconds,
+                tls_seconds=settings.outgoing_tls_seconds,
+                first_byte_seconds=settings.outgoing_first_byte_seconds,
+            ),
+        )
+        stack.push_async_callback(outgoing.close)
+        keys = CachedKeys(
+            FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
+            seconds=settings.provider_key_seconds,
+            wait_seconds=settings.provider_key_wait_seconds,
+            on_failure=_failed("keys.not_fetched"),
+        )
+        stack.push_async_callback(keys.close)  # after the client: it is undone first
         references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
         secrets = CachedSecrets(references)
         store = GroupCommit(
@@ -140,7 +161,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
-        ingest = IngestWebhook(PrepareSource(sources, secrets), store, refusal_book.note)
+        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note)
         yield Container(
             settings=settings,
             application=Application(

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from app.adapters.memory.event_store import MemoryEventStore
+from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
@@ -37,7 +38,9 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
     events, refusals = MemoryEventStore(), MemoryRefusalStore()
     sources, secrets = MemorySourceRegistry(), EnvironmentSecrets({})
     application = Application(
-        ingest_webhook=IngestWebhook(PrepareSource(sources, secrets), GroupCommit(events), lambda _refused: None),
+        ingest_webhook=IngestWebhook(
+            PrepareSource(sources, secrets, MemoryProviderKeys({})), GroupCommit(events), lambda _refused: None
+        ),
         browse_events=BrowseEvents(events),
         browse_refusals=BrowseRefusals(refusals),
         release_refusal=ReleaseRefusal(refusals, failing),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from app.adapters.memory.event_store import MemoryEventStore
+from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
@@ -36,7 +37,7 @@ class Intake:
         self.store = MemoryEventStore()
         self.source = source
         self.noted: list[NewRefusal] = []
-        prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables))
+        prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables), MemoryProviderKeys({}))
         self.ingest = IngestWebhook(prepare, GroupCommit(self.store), self.noted.append)
         self.delivery: Delivery
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from app.adapters.memory.event_store import MemoryEventStore
+from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
@@ -47,7 +48,9 @@ class Desk:
         self.refusals = MemoryRefusalStore()
         self.events = MemoryEventStore()
         self.variables = {"SECRET": secret}
-        prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(self.variables))
+        prepare = PrepareSource(
+            MemorySourceRegistry([source]), EnvironmentSecrets(self.variables), MemoryProviderKeys({})
+        )
         self.ingest = IngestWebhook(prepare, GroupCommit(self.events), lambda _refused: None)
         self.release = ReleaseRefusal(self.refusals, self.ingest.take_in)
 

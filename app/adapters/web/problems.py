@@ -34,6 +34,9 @@ PROBLEMS: Mapping[str, Problem] = {
         "Signature mismatch",
         "The signature does not fit the raw body and this source's secret. Check the secret on both sides.",
     ),
+    "key_unknown": Problem(
+        401, "Key unknown", "The key that this request claims to be signed with is none of the provider's."
+    ),
     "invalid_lead": Problem(422, "Not a valid lead", "Correct the fields named in 'errors' and send it again."),
     "body_too_large": Problem(413, "Body too large", "The body is larger than this source takes; see 'limit_bytes'."),
     "method_not_allowed": Problem(405, "Method not allowed", "Webhooks are sent with POST."),

@@ -20,6 +20,34 @@ class OutcomeUnknown(OpsConnectError):
     """The change may or may not have happened; the same call may be made again and will find out."""
 
 
+class Forbidden(OpsConnectError):
+    """Not done, because nobody has allowed it: the text says what, and who can. The same call fails again."""
+
+
+class Unreachable(Unavailable):
+    """No connection to the other side came about; nothing was sent to it."""
+
+
+class ConnectingTooSlow(Unreachable):
+    """Nor did it fail: the time for it was used up."""
+
+
+class Untrusted(Unreachable):
+    """The other side did not prove, by TLS, to be whom the address names."""
+
+
+class AnswerLost(OutcomeUnknown):
+    """A request was sent, or a part of it, and no whole answer came back; it may have been carried out."""
+
+
+class AnswerTooSlow(AnswerLost):
+    """The time for the answer was used up."""
+
+
+class KeyMissing(Unavailable):
+    """The provider says that there is no key at this address; it may be published later."""
+
+
 class RowFault(OpsConnectError):
     """One row of a batch stands in the way, which one is not known; nothing was kept. Append the rows in halves."""
 

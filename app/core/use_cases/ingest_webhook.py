@@ -14,7 +14,7 @@ from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, Sign
 from app.core.domain.body import Readable, Unreadable, read
 from app.core.domain.credentials import chosen
 from app.core.domain.delivery_key import as_id, delivery_key, printable
-from app.core.domain.errors import Fault, OpsConnectError, Unavailable
+from app.core.domain.errors import Fault, KeyMissing, OpsConnectError
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId, event_id
 from app.core.domain.lead import read_lead
@@ -27,6 +27,8 @@ from app.core.use_cases.prepare_source import PrepareSource, Ready
 
 LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
+MOST_FETCHES = 2
+"""Of keys, for one request: a certificate, and what it was signed by."""
 
 
 class WebhookRequest(NamedTuple):
@@ -94,8 +96,18 @@ class IngestWebhook:
         if ready is None:
             return Refused("unknown_source")
         event = _decided(ready, request)
+        for _ in range(MOST_FETCHES):
+            if not isinstance(event, KeyWanted):
+                break
+            try:
+                ready = await self.prepare.with_key(ready, event.url)
+            except KeyMissing as error:
+                request.delivery.detail = str(error)
+                return Refused("key_unknown")
+            event = _decided(ready, request)
         if isinstance(event, KeyWanted):
-            raise Unavailable(f"the key at {event.url} is not at hand")
+            request.delivery.detail = f"{event.url} does not hold the key that signed this"
+            return Refused("key_unknown")
         if isinstance(event, Refused):
             return event
         (outcome,) = await self.store.append((event,))

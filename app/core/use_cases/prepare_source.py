@@ -1,7 +1,7 @@
 """Making a source ready to take requests in: what it is, and what proves a request genuine with its present secrets."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,10 +9,15 @@ from app.core.catalog.proof import UNVERIFIED, SignedRequest, Verdict, Verifier
 from app.core.catalog.signatures import verify_hmac
 from app.core.domain.errors import SecretMissing, Unavailable
 from app.core.domain.source import Source
+from app.core.ports.provider_keys import ProviderKeys
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import SourceRegistry
 
 AT_HAND_SECONDS = 1.0
+KEY_IS_FRESH_SECONDS = 60.0
+"""A key younger than that is not fetched again because a request claims to be signed by another one."""
+MOST_KEYS = 8
+"""Of one source at hand at once; certificates and keys of a provider change now and then."""
 
 
 class Ready(NamedTuple):
@@ -20,18 +25,21 @@ class Ready(NamedTuple):
 
     source: Source
     secrets: tuple[bytes, ...]
+    keys: Mapping[str, bytes]
+    """What was fetched of its provider, by URL."""
     verify: Verifier
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareSource:
-    """Prepares each source once for its secrets, and keeps it at hand for a second.
+    """Prepares each source once for its secrets and keys, and keeps it at hand for a second.
 
-    So most requests find what they need without waiting, and every change of a source or secret is seen soon.
+    So most requests find what they need without waiting, and every change of a source, secret or key is seen soon.
     """
 
     sources: SourceRegistry
     secrets: SecretStore
+    keys: ProviderKeys
     clock: Callable[[], float] = time.monotonic
     _prepared: dict[str, Ready] = field(default_factory=dict)
     _until: dict[str, float] = field(default_factory=dict)
@@ -53,13 +61,35 @@ class PrepareSource:
         except SecretMissing as error:
             raise Unavailable(f"source {source.name} cannot verify: {error}") from error
         known = self._prepared.get(name)
-        if known is None or known.source != source or known.secrets != secrets:
-            known = self._prepared[name] = Ready(source, secrets, _verifier(source, secrets))
+        keys = await self._renewed(known.keys) if known is not None and known.source == source else {}
+        if known is None or known.source != source or known.secrets != secrets or known.keys != keys:
+            known = self._prepared[name] = Ready(source, secrets, keys, _verifier(source, secrets, keys))
         self._until[name] = asked_at + AT_HAND_SECONDS
         return known
 
+    async def with_key(self, ready: Ready, url: str) -> Ready:
+        """Prepare a source with a key more. Raises `KeyMissing` when its provider has none there, `Unavailable`."""
+        fresh = KEY_IS_FRESH_SECONDS if url in ready.keys else None
+        key = await self.keys.get(url, max_age_seconds=fresh)
+        kept = dict(list(ready.keys.items())[-(MOST_KEYS - 1) :]) | {url: key}
+        source, secrets = ready.source, ready.secrets
+        more = Ready(source, secrets, kept, _verifier(source, secrets, kept))
+        if self._prepared.get(source.name) is ready:
+            self._prepared[source.name] = more
+        return more
 
-def _verifier(source: Source, secrets: tuple[bytes, ...]) -> Verifier:
+    async def _renewed(self, keys: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Give the keys as they are now; one that cannot be had any more is asked for when it is wanted again."""
+        renewed = {}
+        for url in keys:
+            try:
+                renewed[url] = await self.keys.get(url)
+            except Unavailable:
+                continue
+        return renewed
+
+
+def _verifier(source: Source, secrets: tuple[bytes, ...], _keys: Mapping[str, bytes]) -> Verifier:
     scheme = source.verify
     if scheme is None:
         return lambda _request, _now: UNVERIFIED
