@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.outgoing.client import AiohttpOutgoing
 from app.adapters.outgoing.dialling import AttemptBudget
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
@@ -28,6 +29,7 @@ from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
+from app.adapters.redis.rate_limit import RedisRateLimit
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
@@ -38,10 +40,12 @@ from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
 from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
+from app.core.ports.rate_limit import RateLimit
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -69,6 +73,7 @@ class Container:
     engine: AsyncEngine
     shield: Shielded
     sources: CachedSources
+    rates: LeasedRates
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
     refusal_book: RefusalBook
@@ -176,6 +181,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             engine=engine,
             shield=shield,
             sources=sources,
+            rates=LeasedRates(_rates(settings, stack)),
             breakers=breakers,
             refusal_book=refusal_book,
             duties=(
@@ -215,6 +221,18 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, d
         on_recovered=lambda: _log.info("redis.recovered"),
     )
     return BreakingLock(redis, guard), {"redis": guard}, (redis.probe,)
+
+
+def _rates(settings: Settings, stack: AsyncExitStack) -> RateLimit:
+    if settings.redis_url is None:
+        return MemoryRateLimit()
+    redis = RedisRateLimit(
+        settings.redis_url.get_secret_value(),
+        connect_seconds=settings.redis_connect_seconds,
+        operation_seconds=settings.redis_operation_seconds,
+    )
+    stack.push_async_callback(redis.close)
+    return redis
 
 
 def _failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:

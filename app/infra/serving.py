@@ -100,11 +100,12 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
             ingest=container.application.ingest_webhook,
             telemetry=telemetry,
             sources=container.sources,
+            rates=container.rates,
             body_limit_bytes=settings.body_limit_bytes,
             elsewhere=guarded,
         )
         express = ExpressLane(
-            container.application.ingest_webhook, telemetry, body_limit_bytes=settings.body_limit_bytes
+            container.application.ingest_webhook, telemetry, container.rates, body_limit_bytes=settings.body_limit_bytes
         )
         try:
             async with supervised(container.duties):

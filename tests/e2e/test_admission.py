@@ -105,3 +105,28 @@ def _busy(wire: Wire, question: bytes) -> bool:
     wire.send(question)
     answer = wire.answer()
     return (answer.status, answer.code if answer.status == 503 else "") == (503, "busy")
+
+
+LIMITED = {"name": "limited", "provider": "test", "verify": "none", "limits": {"rate": "10/m"}}
+
+
+@pytest.mark.parametrize("path", ["express", "asgi"])
+def test_a_source_over_its_limit_is_told_so_whichever_process_is_asked(
+    path: str, servers: Servers, database_url: str, tmp_path: Path
+) -> None:
+    """10 a minute, one at once: two processes share it, and other sources have nothing to do with it."""
+    configure(database_url, OPEN, LIMITED)
+    with ExitStack() as stack:
+        apis = []
+        for name in ("one", "other"):
+            folder = tmp_path / name
+            folder.mkdir()
+            apis.append(
+                stack.enter_context(serving(database_url, servers.redis.url(), folder, OPSCONNECT_INTAKE_PATH=path))
+            )
+        answers = [api.post("/api/v1/webhooks/limited", f'{{"n":{n}}}') for n in range(3) for api in apis]
+        assert [answer.status_code for answer in answers].count(202) == 1
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.json()["code"] == "rate_limited"
+        assert 1 <= int(refused.headers["retry-after"]) <= 5
+        assert all(api.post("/api/v1/webhooks/open", b"{}").status_code in {200, 202} for api in apis)

@@ -28,6 +28,7 @@ def written(source: Source) -> str:
         "delivery_key": str(source.delivery_key),
         "type": str(source.type) if source.type else None,
         "body_limit_bytes": source.body_limit_bytes,
+        "rate_per_second": source.rate_per_second,
         "public_url": source.public_url,
     }
     if source.verify is not None:
@@ -53,6 +54,7 @@ def read(text: str) -> Source:
             delivery_key=_place(spec["delivery_key"]),
             type=_place(spec["type"]) if spec.get("type") else None,
             body_limit_bytes=spec.get("body_limit_bytes"),
+            rate_per_second=spec.get("rate_per_second"),
             public_url=spec.get("public_url"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from app.adapters.web.answers import Answer, answer_to
 from app.core.domain.errors import OpsConnectError, Unavailable
+from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.telemetry import Delivery, Telemetry
 from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
 
@@ -52,9 +53,12 @@ class _Arrived(NamedTuple):
 class ExpressLane:
     """The short way of one process."""
 
-    def __init__(self, ingest: IngestWebhook, telemetry: Telemetry, *, body_limit_bytes: int) -> None:
+    def __init__(
+        self, ingest: IngestWebhook, telemetry: Telemetry, rates: LeasedRates, *, body_limit_bytes: int
+    ) -> None:
         """`body_limit_bytes`: of a source that says nothing of its own."""
         self._ingest = ingest
+        self._rates = rates
         self._telemetry = telemetry
         self._body_limit_bytes = body_limit_bytes
         self._arrived: list[_Arrived] = []
@@ -93,6 +97,9 @@ class ExpressLane:
         headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(data, 0, head_bytes)]
         named = dict(headers)
         if not _UNUSUAL.isdisjoint(named):
+            return False
+        rate = ready.source.rate_per_second
+        if rate is not None and not self._rates.at_once(source, rate):
             return False
         traceparent = named.get(b"traceparent")
         tracestate = named.get(b"tracestate")

@@ -65,6 +65,9 @@ PROBLEMS: Mapping[str, Problem] = {
         "Perhaps kept, try again",
         "The event may or may not have been kept. Send it again after the time in Retry-After: it is kept only once.",
     ),
+    "rate_limited": Problem(
+        429, "Too many at once", "This source is over its limit. Send it again after the time in Retry-After."
+    ),
     "overloaded": Problem(
         503, "Too much at once", "More webhooks came than can be kept now. Send it again after the time in Retry-After."
     ),

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adapters.web.answers import Answer, Header, answer_to, problem
+from app.adapters.web.problems import retry_after
 from app.core.domain.errors import OpsConnectError, Unavailable
+from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.source_registry import SourceRegistry
 from app.core.ports.telemetry import Delivery, Telemetry
 from app.core.use_cases.ingest_webhook import IngestWebhook, Refused, WebhookRequest
@@ -45,6 +47,7 @@ class WebhookDoor:
     ingest: IngestWebhook
     telemetry: Telemetry
     sources: SourceRegistry
+    rates: LeasedRates
     body_limit_bytes: int
     """Of a source that says nothing of its own."""
     elsewhere: App
@@ -89,13 +92,15 @@ class WebhookDoor:
                 await wire.write(answer_to(unknown, delivery))
                 return
             delivery.source, delivery.provider = known.name, known.provider
+            if known.rate_per_second is not None and not await self.rates.may(known.name, known.rate_per_second):
+                limited = problem("rate_limited", delivery, _CLOSE, (b"retry-after", retry_after()))
+                await wire.turn_away(limited, receive)
+                return
             limit = self.body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes
             body = await _read(headers, receive, limit)
             if body is None:
                 self.ingest.note(request, Refused("body_too_large"), whole=False)
-                await wire.write(problem("body_too_large", delivery, _CLOSE, limit_bytes=limit), last=False)
-                await _linger(receive)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await wire.turn_away(problem("body_too_large", delivery, _CLOSE, limit_bytes=limit), receive)
                 return
             delivery.size = len(body)
             receipt = await self.ingest(request._replace(body=body))
@@ -170,8 +175,14 @@ class _Wire:
         self._delivery = delivery
         self._bodiless = bodiless
 
+    async def turn_away(self, answer: Answer, receive: Receive) -> None:
+        """Answer before the body was read whole, and take in a little more, so that its sender sees the answer."""
+        await self.write(answer, last=False)
+        await _linger(receive)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def write(self, answer: Answer, *, last: bool = True) -> None:
-        """Write it; with `last=False` more is to be read before its end."""
+        """Write it; with `last=False` its end is still to be written."""
         length = (b"content-length", str(len(answer.body)).encode())
         trace_id = (b"x-trace-id", self._delivery.trace.trace_id.encode())
         headers = [*answer.headers, length, trace_id]

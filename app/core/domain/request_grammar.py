@@ -16,6 +16,8 @@ from app.core.domain.source import DIGEST, LARGEST_BODY_BYTES, Place
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 """A header's name: a token of RFC 9110 §5.6.2."""
 
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?/ ?([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(B|KB|MB|KiB|MiB)", re.IGNORECASE)
 _UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
@@ -115,6 +117,16 @@ def read_size(part: Part) -> int | None:
         part.fault(f"must be from 1 byte to {LARGEST_BODY_BYTES // 1024**2} MB ({LARGEST_BODY_BYTES} bytes)")
         return None
     return size
+
+
+def read_rate(part: Part) -> float | None:
+    """Read a rate, as in `50/s` or `600/m`, in times a second."""
+    rate = part.value
+    match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
+    if match is None or not float(match[1]):
+        part.fault("must be a number a second, minute or hour, as in 50/s, 600/m or 1000/h")
+        return None
+    return float(match[1]) / _SECONDS[match[2]]
 
 
 def read_address(part: Part) -> str | None:

@@ -48,6 +48,8 @@ class Source:
     type: Place | None = None
     body_limit_bytes: int | None = None
     """None: the limit that the settings give."""
+    rate_per_second: float | None = None
+    """The most deliveries that are taken, from all processes together; None: any number."""
     public_url: str | None = None
     """The address that the provider was given, for providers that sign it."""
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from app.core.domain.document import Part, kind, shown
-from app.core.domain.request_grammar import read_address, read_header_name, read_place, read_size
+from app.core.domain.request_grammar import read_address, read_header_name, read_place, read_rate, read_size
 from app.core.domain.source import DIGEST, NAME, HmacScheme, Source
 
-KEYS = ("name", "provider", "verify", "delivery_key", "type", "secrets", "body_limit", "public_url")
+KEYS = ("name", "provider", "verify", "delivery_key", "type", "secrets", "body_limit", "limits", "public_url")
+LIMIT_KEYS = ("rate",)
 LATER = {
     "poll": "polling is not in this version: a source takes webhooks only",
     "scheme": "naming a scheme is not in this version: say how the provider signs with verify: {header: …}",
@@ -39,6 +40,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
     delivery_key = read_place(keys["delivery_key"], digest=True) if "delivery_key" in keys else DIGEST
     type_place = read_place(keys["type"], digest=False) if "type" in keys else None
     body_limit = read_size(keys["body_limit"]) if "body_limit" in keys else None
+    rate = _rate(keys["limits"]) if "limits" in keys else None
     public_url = read_address(keys["public_url"]) if "public_url" in keys else None
     if name is None or provider is None or verify is None or delivery_key is None:
         return None
@@ -50,6 +52,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
         delivery_key=delivery_key,
         type=type_place,
         body_limit_bytes=body_limit,
+        rate_per_second=rate,
         public_url=public_url,
     )
 
@@ -99,6 +102,11 @@ def _verify(source: Part, part: Part | None, provider: str | None) -> HmacScheme
         part.fault("provider hmac always signs: give verify: {header: …}, or name another provider")
         return None
     return "none"
+
+
+def _rate(part: Part) -> float | None:
+    keys = part.mapping(LIMIT_KEYS) or {}
+    return read_rate(keys["rate"]) if "rate" in keys else None
 
 
 def _scheme(part: Part) -> HmacScheme | None:
