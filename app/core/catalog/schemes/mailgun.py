@@ -24,7 +24,7 @@ class Signature(NamedTuple):
     signature: bytes
 
 
-def mailgun(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA256 over timestamp and token, in hexadecimal."""
     secrets = secrets_of(credentials)
 
