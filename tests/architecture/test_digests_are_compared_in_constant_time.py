@@ -3,7 +3,11 @@
 import ast
 from pathlib import Path
 
-WHERE_PROOFS_ARE_COMPARED = ("app/core/catalog/signatures.py", "app/adapters/web/guard.py")
+WHERE_PROOFS_ARE_COMPARED = (
+    "app/core/catalog/signatures.py",
+    "app/core/catalog/schemes/mac.py",
+    "app/adapters/web/guard.py",
+)
 PROOFS = ("digest", "hexdigest", "signature", "secret", "given", "key")
 
 

@@ -1,58 +1,60 @@
 """Schemes that need code: what a table cannot say of how a provider signs. Each is a `Prepare`."""
 
 from app.core.catalog.proof import Prepare
-from app.core.catalog.schemes.adyen import adyen_standard
-from app.core.catalog.schemes.apple import apple_jws
-from app.core.catalog.schemes.aws_sns import sns
-from app.core.catalog.schemes.body_tokens import body_token
-from app.core.catalog.schemes.box import box
-from app.core.catalog.schemes.braintree import braintree
-from app.core.catalog.schemes.contentful import contentful
-from app.core.catalog.schemes.ebay import ebay
-from app.core.catalog.schemes.ed25519_schemes import discord, fal, standardwebhooks_v1a
-from app.core.catalog.schemes.jira_connect import jira_connect
-from app.core.catalog.schemes.mailgun import mailgun
-from app.core.catalog.schemes.microsoft_graph import graph_client_state
-from app.core.catalog.schemes.oidc import google_chat, google_oidc
-from app.core.catalog.schemes.paypal import paypal
-from app.core.catalog.schemes.plaid import plaid
-from app.core.catalog.schemes.recurly import recurly
-from app.core.catalog.schemes.segment import segment_batch
-from app.core.catalog.schemes.static_keys import kick, sendgrid, wise
-from app.core.catalog.schemes.tokens import fusionauth, monday, netlify, vonage, wix
-from app.core.catalog.schemes.url_and_form import mandrill, twilio
+from app.core.catalog.schemes import (
+    adyen,
+    apple,
+    aws_sns,
+    body_tokens,
+    box,
+    braintree,
+    contentful,
+    ebay,
+    ed25519_schemes,
+    jira_connect,
+    mailgun,
+    microsoft_graph,
+    oidc,
+    paypal,
+    plaid,
+    recurly,
+    segment,
+    static_keys,
+    tokens,
+    url_and_form,
+)
 
 SCHEMES: dict[str, Prepare] = {
-    "adyen_standard": adyen_standard,
-    "apple_jws": apple_jws,
-    "body_token": body_token,
-    "box": box,
-    "braintree": braintree,
-    "contentful": contentful,
-    "discord": discord,
-    "ebay": ebay,
-    "fal": fal,
-    "fusionauth": fusionauth,
-    "google_chat": google_chat,
-    "google_oidc": google_oidc,
-    "graph_client_state": graph_client_state,
-    "jira_connect": jira_connect,
-    "kick": kick,
-    "mailgun": mailgun,
-    "mandrill": mandrill,
-    "monday": monday,
-    "netlify": netlify,
-    "paypal": paypal,
-    "plaid": plaid,
-    "recurly": recurly,
-    "segment_batch": segment_batch,
-    "sendgrid": sendgrid,
-    "sns": sns,
-    "standardwebhooks_v1a": standardwebhooks_v1a,
-    "twilio": twilio,
-    "vonage": vonage,
-    "wise": wise,
-    "wix": wix,
-    "zulip": body_token,
+    "adyen_standard": adyen.prepare,
+    "apple_jws": apple.prepare,
+    "body_token": body_tokens.prepare,
+    "box": box.prepare,
+    "braintree": braintree.prepare,
+    "contentful": contentful.prepare,
+    "discord": ed25519_schemes.discord,
+    "ebay": ebay.prepare,
+    "fal": ed25519_schemes.fal,
+    "fusionauth": tokens.fusionauth,
+    "google_chat": oidc.google_chat,
+    "google_oidc": oidc.google_oidc,
+    "graph_client_state": microsoft_graph.prepare,
+    "jira_connect": jira_connect.prepare,
+    "kick": static_keys.kick,
+    "mailgun": mailgun.prepare,
+    "mandrill": url_and_form.mandrill,
+    "monday": tokens.monday,
+    "netlify": tokens.netlify,
+    "paypal": paypal.prepare,
+    "plaid": plaid.prepare,
+    "recurly": recurly.prepare,
+    "segment_batch": segment.prepare,
+    "sendgrid": static_keys.sendgrid,
+    "sns": aws_sns.prepare,
+    "standardwebhooks_v1a": ed25519_schemes.standardwebhooks_v1a,
+    "twilio": url_and_form.twilio,
+    "vonage": tokens.vonage,
+    "wise": static_keys.wise,
+    "wix": tokens.wix,
+    "zulip": body_tokens.prepare,
 }
 """By the names that a provider's row and the vectors use."""

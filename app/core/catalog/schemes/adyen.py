@@ -16,12 +16,12 @@ _BEFORE_AMOUNT = ("pspReference", "originalReference", "merchantAccountCode", "m
 _AFTER_AMOUNT = ("eventCode", "success")
 
 
-def adyen_standard(credentials: Credentials, _freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
     """HMAC-SHA256 with a key in hexadecimal; one secret must fit every item of the batch."""
     keys = hexadecimal_keys(credentials)
 
     def verify(request: SignedRequest, _now: float | None) -> Verdict:
-        signed = [(signed_text(item), given_code(item)) for item in items(request.body)]
+        signed = [(signed_text(item), given_code(item)) for item in items(json_object(request.body))]
         for number, key in enumerate(keys, start=1):
             if all(matching([key], "sha256", [text], [code]) for text, code in signed):
                 return proved("hmac-sha256", number)
@@ -38,9 +38,9 @@ def hexadecimal_keys(credentials: Credentials) -> list[bytes]:
         raise ValueError("a secret is not hexadecimal") from None
 
 
-def items(body: bytes) -> list[dict[str, Any]]:
+def items(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Find the items; none at all would be a body that nobody signed."""
-    wrapped = json_object(body).get("notificationItems")
+    wrapped = body.get("notificationItems")
     if not isinstance(wrapped, list) or not 0 < len(wrapped) <= MOST_ITEMS:
         raise Refused("signature_missing", f"notificationItems is not a list of 1 to {MOST_ITEMS} items")
     found: list[dict[str, Any]] = []

@@ -24,7 +24,7 @@ LEAF = x509.ObjectIdentifier("1.2.840.113635.100.6.11.1")
 INTERMEDIATE = x509.ObjectIdentifier("1.2.840.113635.100.6.2.1")
 
 
-def apple_jws(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """ES256 with a chain of three certificates, for the setting `bundle_id` and, where given, `environment`.
 
     The setting `root_der_b64` puts another root in the place of Apple's.

@@ -29,7 +29,7 @@ _SIGNED = {
 }
 
 
-def sns(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """RSA (PKCS#1 v1.5) with SHA-1 or SHA-256, as `SignatureVersion` says.
 
     The secrets are pinned certificates; without one, the certificate is fetched from where the message says, if that is

@@ -11,7 +11,7 @@ from app.core.catalog.schemes.reading import json_object, text
 from app.core.catalog.schemes.refused import Refused, proved, refusing
 
 
-def body_token(credentials: Credentials, _freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
     """A token in the JSON body, at the setting `token_path` (dots between names; else `token`)."""
     secrets = secrets_of(credentials)
     path = credentials.settings.get("token_path", "token")

@@ -21,7 +21,7 @@ _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-def box(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA256; the first secret is the primary key, the second the secondary one, and an empty one is not there."""
     keys = dict(zip(SIGNATURES, credentials.secrets, strict=False))
     if not any(keys.values()) or len(credentials.secrets) > len(SIGNATURES):

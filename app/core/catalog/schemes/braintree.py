@@ -19,7 +19,7 @@ _PAYLOAD = re.compile(rb"[A-Za-z0-9+=/\n]+")
 _TIMESTAMP = re.compile(rb"<timestamp[^>]{0,64}>([^<]{1,40})</timestamp>")
 
 
-def braintree(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA1 whose key is the SHA-1 of the private key; the pair is chosen by the public key.
 
     The secrets are private keys; the setting `public_key` holds the public key of each, in the same order, with a

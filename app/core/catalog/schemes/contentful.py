@@ -21,7 +21,7 @@ _COMPONENT_SAFE = "-_.!~*'()"
 _URI_SAFE = ";,/?:@&=+$#" + _COMPONENT_SAFE
 
 
-def contentful(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA256 in hexadecimal; the timestamp and the list of signed headers must be among the signed headers."""
     secrets = secrets_of(credentials)
 

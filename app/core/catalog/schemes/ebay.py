@@ -28,7 +28,7 @@ class Signature(NamedTuple):
     signature: bytes
 
 
-def ebay(credentials: Credentials, _freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
     """ECDSA with SHA-1, DER in base64; a public key among the secrets stands for every id.
 
     eBay hands its keys out by `getPublicKey`, which wants an application token with the request.

@@ -18,7 +18,7 @@ from app.core.catalog.schemes.refused import Refused, proved, refusing
 MOST_PARAMETERS = 200
 
 
-def jira_connect(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HS256 in `Authorization: JWT …` with the installation's shared secret.
 
     The setting `base_url` is the app's base URL, which the path is counted from; `client_key`, where given, must be the

@@ -24,7 +24,7 @@ class Signature(NamedTuple):
     signature: bytes
 
 
-def mailgun(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA256 over timestamp and token, in hexadecimal."""
     secrets = secrets_of(credentials)
 
@@ -50,9 +50,8 @@ def read_signature(request: SignedRequest) -> Signature:
         fields = json_object(request.body).get("signature") or {}
         if not isinstance(fields, dict):
             raise Refused("signature_malformed", "signature in the body is no object")
-    return Signature(
-        text(fields, "timestamp", missing="timestamp_missing"), text(fields, "token"), text(fields, "signature")
-    )
+    signature, token = text(fields, "signature"), text(fields, "token")
+    return Signature(text(fields, "timestamp", missing="timestamp_missing"), token, signature)
 
 
 def signed_text(signed: Signature) -> bytes:

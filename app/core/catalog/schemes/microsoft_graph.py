@@ -26,7 +26,7 @@ _TENANT = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ISSUER = re.compile(rf"https://(?:sts\.windows\.net/({_TENANT})/|login\.microsoftonline\.com/({_TENANT})/v2\.0)")
 
 
-def graph_client_state(credentials: Credentials, _freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
     """The same `clientState` in every notification of the request.
 
     With the setting `app_id`, what brings data of the resource must also bring `validationTokens` that are good for

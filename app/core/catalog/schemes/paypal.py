@@ -22,7 +22,7 @@ _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,4}paypal\.com"
 _PATH = re.compile(r"/v1/notifications/certs/[A-Za-z0-9_-]{1,128}")
 
 
-def paypal(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """RSA (PKCS#1 v1.5) with SHA-256, for the setting `webhook_id`; the setting `cert_pem` pins the certificate."""
     webhook_id = setting(credentials, "webhook_id").encode()
     pinned = credentials.settings.get("cert_pem")

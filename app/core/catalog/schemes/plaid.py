@@ -19,7 +19,7 @@ SIGNATURE = b"plaid-verification"
 _ENVIRONMENTS = ("production", "sandbox", "development")
 
 
-def plaid(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """ES256, and the claim `request_body_sha256`; a JWK among the secrets stands for every id.
 
     Plaid hands its keys out by `/webhook_verification_key/get`, which wants the client's id and secret.

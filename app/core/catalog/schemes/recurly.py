@@ -13,7 +13,7 @@ SIGNATURE = b"recurly-signature"
 MOST_CODES = 10
 
 
-def recurly(credentials: Credentials, freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
     """HMAC-SHA256 in hexadecimal over time, dot and body."""
     secrets = secrets_of(credentials)
 

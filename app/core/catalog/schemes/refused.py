@@ -3,11 +3,14 @@
 from app.core.catalog.proof import Genuine, NotGenuine, SignedRequest, Verdict, Verifier
 
 
-class Refused(Exception):
-    """Why a request is not proved, on its way to the verdict; it never leaves this package."""
+class Refused(ValueError):
+    """Why a request is not proved, on its way to the verdict; a verifier never lets it out.
+
+    To somebody who signs it is what it is: a value that cannot be signed.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code)
+        super().__init__(detail)
         self.verdict = NotGenuine(code, detail)
 
 

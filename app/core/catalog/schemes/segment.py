@@ -13,7 +13,7 @@ from app.core.catalog.schemes.refused import Refused, proved, refusing
 SIGNATURE = b"x-signature"
 
 
-def segment_batch(credentials: Credentials, _freshness: Freshness) -> Verifier:
+def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
     """HMAC-SHA1 in hexadecimal over the first event as it stands in the list, or over a body that is no list."""
     secrets = secrets_of(credentials)
 
