@@ -1,0 +1,85 @@
+"""Reading the time of signing, and judging its age."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from app.core.catalog.proof import Freshness, NotGenuine
+from app.core.catalog.provider import TimeUnit
+
+# Not \d and not int(): they take the digits of every script, signs, blanks and underscores.
+_INTEGER = re.compile(rb"[0-9]{1,15}")
+_RFC3339 = re.compile(
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)(?:[Zz]|([+-][0-9]{2}:[0-9]{2}))"
+)
+_IMF = re.compile(rb"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
+_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+
+
+def _seconds(text: bytes) -> float | None:
+    return float(text) if _INTEGER.fullmatch(text) else None
+
+
+def _milliseconds(text: bytes) -> float | None:
+    return int(text) / 1000 if _INTEGER.fullmatch(text) else None
+
+
+def _rfc3339(text: bytes) -> float | None:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    date, time, offset = match.groups()
+    try:
+        return datetime.fromisoformat((date + b"T" + time + (offset or b"+00:00")).decode()).timestamp()
+    except (ValueError, OverflowError):  # the 30th of February, or an hour before the year 1
+        return None
+
+
+def _imf(text: bytes) -> float | None:
+    match = _IMF.fullmatch(text)
+    if match is None or match[2] not in _MONTHS:
+        return None
+    try:
+        day, year, hour, minute, second = map(int, match.group(1, 3, 4, 5, 6))
+        return datetime(year, _MONTHS.index(match[2]) + 1, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+READERS: Mapping[TimeUnit, Callable[[bytes], float | None]] = {
+    "s": _seconds,
+    "ms": _milliseconds,
+    "rfc3339": _rfc3339,
+    "imf": _imf,
+}
+"""From the text to seconds since the epoch; None: it is no time of this kind. Never raises."""
+
+
+def written(unit: TimeUnit, now: float) -> bytes:
+    """Write a time as its provider does."""
+    if unit == "s":
+        return str(int(now)).encode()
+    if unit == "ms":
+        return str(int(now * 1000)).encode()
+    moment = datetime.fromtimestamp(now, UTC)
+    if unit == "rfc3339":
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    month = _MONTHS[moment.month - 1].decode()
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]  # strftime would ask the locale
+    return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT".encode()
+
+
+def judge(freshness: Freshness, stamp: float, now: float) -> NotGenuine | None:
+    """Say whether an authentic request is too old, or too far ahead. Exactly the tolerance is still in time."""
+    tolerance = freshness.tolerance_seconds
+    if tolerance is None:
+        return None
+    age = now - stamp
+    if age > tolerance:
+        return NotGenuine("timestamp_too_old", f"authentic, but signed {age:.0f} s ago; {tolerance:g} s are allowed")
+    if -age > tolerance and not freshness.past_only:
+        return NotGenuine(
+            "timestamp_in_the_future",
+            f"authentic, but signed {-age:.0f} s ahead of this machine's clock; {tolerance:g} s are allowed",
+        )
+    return None
