@@ -17,6 +17,7 @@ from app.core.catalog.schemes import (
     mailgun,
     segment,
     url_and_form,
+    wechat,
 )
 from app.core.catalog.schemes.reading import form, json_object
 from app.core.catalog.schemes.signing import GENERATORS, SIGNERS, generate_key
@@ -158,6 +159,7 @@ SAMPLES: dict[str, Sample] = {
         headers=(FORM,),
     ),
     "vonage": Sample(),
+    "wechat": Sample(covered=lambda request: wechat.parts(request)[1:]),
     "wise": Sample(),
     "wix": Sample(b'{"data":"{}"}', token_of, fixed_body=True),
     "zulip": Sample(b'{"data":1}', lambda request: json_object(request.body)["token"], fixed_body=True),

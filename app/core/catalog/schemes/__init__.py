@@ -22,6 +22,7 @@ from app.core.catalog.schemes import (
     static_keys,
     tokens,
     url_and_form,
+    wechat,
 )
 
 SCHEMES: dict[str, Prepare] = {
@@ -53,6 +54,7 @@ SCHEMES: dict[str, Prepare] = {
     "standardwebhooks_v1a": ed25519_schemes.standardwebhooks_v1a,
     "twilio": url_and_form.twilio,
     "vonage": tokens.vonage,
+    "wechat": wechat.prepare,
     "wise": static_keys.wise,
     "wix": tokens.wix,
     "zulip": body_tokens.prepare,

@@ -6,7 +6,7 @@ A body that a scheme cannot sign (no JSON where the signature goes into the JSON
 from collections.abc import Callable, Mapping
 
 from app.core.catalog.proof import Credentials, SignedRequest
-from app.core.catalog.schemes.signing import generated, public_keys, shared_secrets, tokens
+from app.core.catalog.schemes.signing import generated, public_keys, query, shared_secrets, tokens
 from app.core.catalog.schemes.signing.generated import GeneratedKey
 
 Sign = Callable[[Credentials, SignedRequest, float], SignedRequest]
@@ -41,6 +41,7 @@ SIGNERS: Mapping[str, Sign] = {
     "standardwebhooks_v1a": public_keys.standardwebhooks_v1a,
     "twilio": shared_secrets.twilio,
     "vonage": tokens.vonage,
+    "wechat": query.wechat,
     "wise": public_keys.wise,
     "wix": tokens.wix,
     "zulip": shared_secrets.body_token,
