@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.cli.verify import verify
 from app.core.application import Application
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
@@ -278,3 +279,6 @@ def config(as_json: AsJson = False) -> None:
             value = "not set" if setting.value in {None, ""} else str(setting.value)
             style = "dim" if setting.origin == "default" else ""
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
+
+
+cli.command()(verify)

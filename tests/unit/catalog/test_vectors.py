@@ -1,0 +1,65 @@
+"""What providers and we have signed, asked of the catalogue as `opsconnect verify` is asked."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.core.catalog.catalogue import providers
+from app.core.use_cases.verify_request import shown, verify_request
+from tests.unit.catalog.walking import ALL, GENERATED, SHARED, row_of
+from tests.vectors.generating import generated
+
+# What the vectors call a fault, and what we call it where that is one word for word.
+CODES = {
+    "signature-mismatch": {"signature_mismatch"},
+    "no-signature-of-expected-version": {"signature_malformed", "timestamp_missing"},
+    "missing-signature-header": {"signature_missing"},
+    "missing-header:webhook-id": {"header_missing"},
+    "missing-timestamp": {"timestamp_missing"},
+    "malformed-timestamp": {"timestamp_malformed"},
+    "timestamp-too-old": {"timestamp_too_old"},
+    "timestamp-in-future": {"timestamp_in_the_future"},
+    "token-mismatch": {"token_mismatch"},
+    "authorization-mismatch": {"token_mismatch"},
+    "basic-auth-mismatch": {"token_mismatch"},
+}
+
+# Schemes with code, of which there is no vector here: their own tests make and check their requests.
+WITHOUT = {("fal", "fal"), ("google_chat", "google_chat"), ("jira_connect", "jira_connect"), ("kick", "kick")}
+WITHOUT |= {("monday", "monday"), ("netlify", "netlify"), ("recurly", "recurly"), ("wix", "wix")}
+
+
+@pytest.mark.parametrize("vector", ALL, ids=lambda vector: vector["id"])
+def test_a_vector_gets_its_verdict_and_its_reason(vector: dict[str, Any]) -> None:
+    answer = shown(verify_request(json.dumps(vector).encode()))
+    assert (answer["id"], answer["verdict"]) == (vector["id"], vector["expect"]), answer
+    assert answer["code"] in CODES.get(vector.get("why", ""), {answer["code"]})
+
+
+@pytest.mark.parametrize(
+    "vector", [vector for vector in ALL if vector["expect"] == "valid"], ids=lambda vector: vector["id"]
+)
+def test_a_genuine_vector_is_identified(vector: dict[str, Any]) -> None:
+    answer = shown(verify_request(json.dumps(vector).encode()))
+    if vector["id"] == "quickbooks-01":  # here the vector only says what the id is made of
+        vector = {**vector, "event_id": "1185883450+Customer+1+Create+2015-10-05T14:42:19-0700"}
+    for told, name in [("delivery_id", "event_id"), ("event_type", "event_type")]:
+        if vector.get(name) is not None:
+            assert answer[told] == vector[name]
+
+
+def test_the_second_of_several_secrets_is_numbered() -> None:
+    (vector,) = (vector for vector in SHARED if vector["id"] == "github-06")
+    answer = shown(verify_request(json.dumps(vector).encode()))
+    assert (answer["matched_secret"], answer["detail"]) == (2, "hmac-sha256#2")
+
+
+def test_every_scheme_of_every_provider_has_a_genuine_vector() -> None:
+    there = {(provider.name, scheme.name) for provider in providers() for scheme in provider.schemes}
+    shown_genuine = {(row_of(vector)[0].name, vector["scheme"]) for vector in ALL if vector["expect"] == "valid"}
+    assert there - shown_genuine == WITHOUT
+
+
+def test_what_we_made_ourselves_is_what_the_second_writing_down_makes() -> None:
+    assert generated() == GENERATED
