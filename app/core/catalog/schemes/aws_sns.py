@@ -18,6 +18,7 @@ from app.core.catalog.schemes.reading import json_object, text, unbase64
 from app.core.catalog.schemes.refused import Refused, proved, refusing
 
 HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]{1,16}){1,3}-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?")
+SUBSCRIBE_PATH = re.compile(r"/\?Action=ConfirmSubscription&[A-Za-z0-9&=%:._~-]{1,1900}")
 _CERTIFICATE_PATH = re.compile(r"/[A-Za-z0-9_-]{1,128}\.pem")
 _DIGESTS = {b"1": SHA1, b"2": SHA256}
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
