@@ -6,10 +6,6 @@ from typing import Annotated
 
 import typer
 
-from app.core.catalog.catalogue import find
-from app.core.domain.delivery_key import printable
-from app.core.use_cases.verify_request import shown, verify_request
-
 
 def verify(
     provider: Annotated[
@@ -20,8 +16,11 @@ def verify(
     ] = False,
 ) -> None:
     """Say whether a request is genuine, and if not, why. It reads JSON: method, url, headers, body_b64, secret, now."""
+    from app.core.catalog.catalogue import find
+    from app.core.use_cases.verify_request import shown, verify_request
+
     if provider is not None and find(provider) is None:
-        raise typer.BadParameter(f"{printable(provider.encode(errors='replace'))} is not in the catalogue")
+        raise typer.BadParameter(f"{provider!a} is not in the catalogue")
     all_valid = True
     questions = iter(sys.stdin.buffer.readline, b"") if jsonl else [sys.stdin.buffer.read()]
     for text in questions:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from app.core.catalog.handshakes import credentials_of_challenge
 from app.core.catalog.proof import Credentials
 
 KEY_ID = "kid:"
@@ -12,29 +13,15 @@ KEY_ID = "kid:"
 _BOX = ("primary", "secondary")
 _SETTINGS = frozenset({"audience", "bundle_id", "cert_pem", "email", "jwks", "root_der_b64", "webhook_id"})
 
-# What stands where a secret stands, by its provider's own words. A public key does, unless it belongs to a private one.
-_SECRET_SETTINGS = (
-    "secret",
-    "signing_secret",
-    "signing_key",
-    "client_secret",
-    "consumer_secret",
-    "private_key",
-    "authorization",
-    "basic",
-    "channel_token",
-    "token",
-    "verification_token",
-    "public_key",
-)
 
-
-def credentials_of(secret: Any = None, key: Any = None, config: Mapping[str, Any] | None = None) -> Credentials:
+def credentials_of(
+    provider: str, secret: Any = None, key: Any = None, config: Mapping[str, Any] | None = None
+) -> Credentials:
     """Bring together what there is. Raises `ValueError`, without a word of it, for what has no shape that is known.
 
     `secret`: a text, a list of texts while one is being rotated, or an object of named parts (Braintree, Box).
     `key`: the text of a public key or a certificate, which stands where secrets stand; an object of keys by their ids;
-    or an object of settings. `config`: settings; one of them serves as the secret where neither of the others is there.
+    or an object of settings. `config`: the provider's own words; its secrets count where neither other is there.
     """
     settings: dict[str, str] = {}
     keys: dict[str, bytes] = {}
@@ -49,10 +36,10 @@ def credentials_of(secret: Any = None, key: Any = None, config: Mapping[str, Any
                 keys[KEY_ID + name] = _bytes(_text(value))
     elif key is not None:
         raise ValueError("key must be a text or an object")
-    for name, value in (config or {}).items():
-        settings[name] = " ".join(map(str, value)) if isinstance(value, list) else _text(value)
-    if secret is None and key is None:
-        secrets += [_bytes(settings[name]) for name in _SECRET_SETTINGS if name in settings][:1]
+    if config:
+        configured = credentials_of_challenge(provider, config)
+        settings = {**configured.settings, **settings}
+        secrets = secrets or list(configured.secrets)
     return Credentials(tuple(secrets), settings, keys)
 
 

@@ -36,10 +36,8 @@ def prepare(mac: Mac, credentials: Credentials, freshness: Freshness) -> Verifie
         (digesting(mac, key), Genuine(label if number == 1 else f"{label}#{number}", number))
         for number, key in enumerate(keys_of(mac, credentials.secrets), start=1)
     ]
-    mismatch = NotGenuine(
-        "signature_mismatch",
-        f"{' or '.join(mac.headers)} fits none of {len(rounds)} secret{'s' * (len(rounds) > 1)} over {mac.template}",
-    )
+    fits = "does not fit the secret" if len(rounds) == 1 else f"fits none of the {len(rounds)} secrets"
+    mismatch = NotGenuine("signature_mismatch", f"{' or '.join(mac.headers)} {fits} over {mac.template}")
 
     def verify(request: SignedRequest, now: float | None) -> Verdict:
         found = find(request)

@@ -5,11 +5,13 @@ It is checked as intake would check it, with the same schemes and the same rows 
 
 import binascii
 from collections.abc import Mapping
+from http import HTTPStatus
 from math import isfinite
 from typing import Any, NamedTuple
 
 from app.core.catalog.catalogue import find
 from app.core.catalog.credentials import credentials_of
+from app.core.catalog.handshakes import HandshakeAnswer, answer
 from app.core.catalog.identification import Identity, identify
 from app.core.catalog.proof import Credentials, Freshness, Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
 from app.core.catalog.provider import Provider, Scheme
@@ -22,6 +24,10 @@ MOST_KEYS = 4
 
 LATEST = 1e15
 """Seconds; what lies beyond is no time, whether it is a number or not."""
+
+UNSIGNED = frozenset({"credentials_unusable", "header_missing", "signature_malformed", "signature_missing"})
+UNSIGNED |= {"token_malformed", "token_missing"}
+"""What is said of a request that shows no signature, as most challenges show none."""
 
 UNIDENTIFIED = Identity(None, None, None)
 
@@ -48,6 +54,8 @@ class Finding(NamedTuple):
     provider: str | None
     verdict: Genuine | NotGenuine
     identity: Identity = UNIDENTIFIED
+    handshake: HandshakeAnswer | None = None
+    """What the sender wants to hear of a challenge, or is told of a badly signed one."""
 
 
 class Malformed(ValueError):
@@ -75,14 +83,17 @@ def verify_request(text: bytes, provider: str | None = None) -> Finding:
     identity = UNIDENTIFIED
     if isinstance(verdict, Genuine):
         identity = identify(question.provider.delivery, question.request)
-    return Finding(question.id, name, verdict, identity)
+    handshake = _handshake(question, verdict)
+    if handshake is not None and isinstance(verdict, NotGenuine) and verdict.code in UNSIGNED and _asks(handshake):
+        verdict = _of_challenge(handshake)
+    return Finding(question.id, name, verdict, identity, handshake)
 
 
 def shown(finding: Finding) -> dict[str, Any]:
     """Give a finding as what is printed."""
     verdict, identity = finding.verdict, finding.identity
     genuine = isinstance(verdict, Genuine)
-    return {
+    values: dict[str, Any] = {
         "id": finding.id,
         "provider": finding.provider,
         "verdict": "valid" if genuine else "invalid",
@@ -92,6 +103,10 @@ def shown(finding: Finding) -> dict[str, Any]:
         "event_type": printable(identity.event_type) if identity.event_type else None,
         "detail": verdict.verification if isinstance(verdict, Genuine) else verdict.detail,
     }
+    if (handshake := finding.handshake) is not None:
+        body = binascii.b2a_base64(handshake.body, newline=False).decode()
+        values["handshake"] = {"status": handshake.status, "headers": dict(handshake.headers), "body_b64": body}
+    return values
 
 
 def _verdict(question: Question) -> Genuine | NotGenuine:
@@ -111,6 +126,28 @@ def _verdict(question: Question) -> Genuine | NotGenuine:
     return NotGenuine("key_unknown", f"it needs what stands at {wanted}: give it as key")
 
 
+def _handshake(question: Question, verdict: Genuine | NotGenuine) -> HandshakeAnswer | None:
+    credentials = question.credentials
+    if isinstance(verdict, Genuine) and verdict.matched_secret > 1:
+        matched = credentials.secrets[verdict.matched_secret - 1]
+        credentials = credentials._replace(secrets=(matched, *credentials.secrets))
+    given = answer(question.provider.name, question.request, credentials, question.now)
+    if given is None or isinstance(verdict, Genuine) or not given.needs_signature:
+        return given
+    return None if given.after_event else HandshakeAnswer(question.provider.bad.status)
+
+
+def _asks(handshake: HandshakeAnswer) -> bool:
+    """Tell a challenge that nobody signs from one that is signed like an event, and from an event itself."""
+    return not handshake.needs_signature and not handshake.after_event
+
+
+def _of_challenge(handshake: HandshakeAnswer) -> Genuine | NotGenuine:
+    if handshake.status < HTTPStatus.BAD_REQUEST:
+        return Genuine("handshake", 0)
+    return NotGenuine("handshake_refused", f"a challenge that is not signed, and is answered {handshake.status}")
+
+
 def _question(values: Mapping[str, Any], name: Any) -> Question:
     if not isinstance(name, str):
         raise Malformed("provider_missing", "name the provider in the object, or after the command")
@@ -127,7 +164,7 @@ def _question(values: Mapping[str, Any], name: Any) -> Question:
         raise Malformed("malformed_request", "tolerance_s must not be negative")
     key = values.get("key")
     try:
-        credentials = credentials_of(values.get("secret"), key, _optional(values, "config", dict))
+        credentials = credentials_of(provider.name, values.get("secret"), key, _optional(values, "config", dict))
     except ValueError as error:
         raise Malformed("malformed_request", str(error)) from None
     return Question(

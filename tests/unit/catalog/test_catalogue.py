@@ -7,6 +7,7 @@ import jmespath
 import pytest
 
 from app.core.catalog.catalogue import find, providers
+from app.core.catalog.handshakes import HANDSHAKES
 from app.core.catalog.provider import Coded, Mac, Place, Provider
 from app.core.catalog.rows import Malformed, read_provider, read_scheme
 from app.core.catalog.schemes import SCHEMES
@@ -44,6 +45,10 @@ def test_a_provider_says_what_people_need(provider: Provider) -> None:
 def test_every_code_that_a_row_names_is_there(provider: Provider) -> None:
     named = {scheme.proof.name for scheme in provider.schemes if isinstance(scheme.proof, Coded)}
     assert named <= set(SCHEMES)
+
+
+def test_whoever_is_answered_a_challenge_is_in_the_catalogue() -> None:
+    assert set(HANDSHAKES) <= {provider.name for provider in CATALOGUE}
 
 
 def test_a_name_may_be_written_with_hyphens_and_an_alias_is_the_provider_itself() -> None:

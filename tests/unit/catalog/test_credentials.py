@@ -29,22 +29,22 @@ from app.core.catalog.proof import Credentials
             {"verify_token": "v", "topics": ["a", "b"]},
             Credentials((), {"verify_token": "v", "topics": "a b"}),
         ),
-        (None, None, {"signing_secret": "s"}, Credentials((b"s",), {"signing_secret": "s"})),
-        ("s", None, {"client_secret": "c"}, Credentials((b"s",), {"client_secret": "c"})),
-        (
-            None,
-            None,
-            {"public_key": "p", "private_key": "s"},
-            Credentials((b"s",), {"public_key": "p", "private_key": "s"}),
-        ),
-        (None, None, {"public_key": "p"}, Credentials((b"p",), {"public_key": "p"})),
+        (None, None, {"signing_secret": "s", "rate": 100}, Credentials((b"s",), {"rate": "100"})),
+        ("s", None, {"client_secret": "c", "code": "k"}, Credentials((b"s",), {"code": "k"})),
+        (None, "pem", {"cert_pem": "c"}, Credentials((b"pem",))),
     ],
 )
 def test_every_shape_comes_to_the_same(secret: Any, key: Any, config: Any, expected: Credentials) -> None:
-    assert credentials_of(secret, key, config) == expected
+    assert credentials_of("stripe", secret, key, config) == expected
+
+
+def test_what_is_a_secret_among_the_words_of_a_configuration_depends_on_the_provider() -> None:
+    assert credentials_of("discord", config={"public_key": "p"}) == Credentials((b"p",))
+    pair = {"public_key": "p", "private_key": "s"}
+    assert credentials_of("braintree", config=pair) == credentials_of("braintree", pair)
 
 
 @pytest.mark.parametrize(("secret", "key"), [(5, None), (["s", 5], None), (True, None), (None, 5), (None, ["k"])])
 def test_what_has_no_shape_is_refused_without_a_word_of_it(secret: Any, key: Any) -> None:
     with pytest.raises(ValueError, match="must be"):
-        credentials_of(secret, key)
+        credentials_of("stripe", secret, key)

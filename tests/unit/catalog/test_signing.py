@@ -56,7 +56,7 @@ def test_signing_a_vectors_body_gives_its_signature(vector: dict[str, Any]) -> N
         sign(scheme, Credentials((secret,)), request, stamped(mac, headers) or 0)
         .headers[-1][1]
         .rpartition(separator)[2]
-        for secret in credentials_of(vector["secret"]).secrets
+        for secret in credentials_of(vector["provider"], vector["secret"]).secrets
     ]
     assert any(code in value for code in made for _, value in headers)
 

@@ -1,5 +1,6 @@
 """What providers and we have signed, asked of the catalogue as `opsconnect verify` is asked."""
 
+import base64
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ from app.core.catalog.catalogue import providers
 from app.core.catalog.provider import Coded
 from app.core.use_cases.verify_request import shown, verify_request
 from tests.unit.catalog.samples import SAMPLES
-from tests.unit.catalog.walking import ALL, GENERATED, SHARED, row_of
+from tests.unit.catalog.walking import ALL, GENERATED, HANDSHAKES, SHARED, row_of
 from tests.vectors.generating import generated
 
 # What the vectors call a fault, and what we call it where that is one word for word.
@@ -45,6 +46,33 @@ def test_a_genuine_vector_is_identified(vector: dict[str, Any]) -> None:
     for told, name in [("delivery_id", "event_id"), ("event_type", "event_type")]:
         if vector.get(name) is not None:
             assert answer[told] == vector[name]
+
+
+@pytest.mark.parametrize("challenge", HANDSHAKES, ids=lambda challenge: challenge["id"])
+def test_a_challenge_is_answered_beside_its_verdict(challenge: dict[str, Any]) -> None:
+    answer, expected = shown(verify_request(json.dumps(challenge).encode())), challenge["expect_response"]
+    given = answer["handshake"]
+    assert given["status"] == expected["status"]
+    assert (answer["verdict"] == "valid") is (expected["status"] < 400)
+    if expected["match"] in {"exact", "json"}:
+        assert given["headers"].items() >= expected["headers"].items()
+    if expected["match"] == "exact":
+        assert given["body_b64"] == expected["body_b64"]
+    if expected["match"] == "json":
+        made, wanted = (json.loads(base64.b64decode(body)) for body in (given["body_b64"], expected["body_b64"]))
+        assert made == wanted
+
+
+def test_a_badly_signed_challenge_stays_badly_signed_and_hears_what_bad_events_hear() -> None:
+    (slack,) = (challenge for challenge in HANDSHAKES if challenge["id"] == "slack-challenge-01")
+    answer = shown(verify_request(json.dumps({**slack, "config": {"signing_secret": "another"}}).encode()))
+    assert (answer["verdict"], answer["code"]) == ("invalid", "signature_mismatch")
+    assert answer["handshake"] == {"status": 401, "headers": {}, "body_b64": ""}
+
+
+def test_an_event_that_is_badly_signed_is_no_challenge() -> None:
+    (twilio,) = (vector for vector in SHARED if vector["id"] == "twilio-10")
+    assert "handshake" not in shown(verify_request(json.dumps(twilio).encode()))
 
 
 def test_the_second_of_several_secrets_is_numbered() -> None:

@@ -10,6 +10,7 @@ from app.core.catalog.provider import Provider, Scheme
 FOLDER = Path(__file__).parents[2] / "vectors"
 SHARED: list[dict[str, Any]] = json.loads((FOLDER / "vectors.json").read_text())
 GENERATED: list[dict[str, Any]] = json.loads((FOLDER / "generated.json").read_text())
+HANDSHAKES: list[dict[str, Any]] = json.loads((FOLDER / "handshakes.json").read_text())
 ALL = [*SHARED, *GENERATED]
 
 
