@@ -153,7 +153,7 @@ class Provider:
     """What else a source of it may be given, by name, with what it is."""
 
     def scheme(self, name: str | None = None) -> Scheme | None:
-        """Give the scheme of a name, or the default."""
+        """Give the scheme of a name, in which hyphens and underscores are the same, or the default."""
         if name is None:
             return self.schemes[0]
-        return next((scheme for scheme in self.schemes if scheme.name == name), None)
+        return next((scheme for scheme in self.schemes if scheme.name == name.replace("-", "_")), None)

@@ -32,7 +32,7 @@ def ageing(timestamp: Timestamp | None, freshness: Freshness) -> Ageing | None:
         if isinstance(text, NotGenuine):
             return text
         seconds = read(text)
-        return malformed if seconds is None else judge(freshness, seconds, now)
+        return malformed if seconds is None else judge(freshness, now - seconds)
 
     return judged
 

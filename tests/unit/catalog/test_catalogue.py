@@ -66,7 +66,7 @@ def test_what_is_no_name_finds_nothing(name: str) -> None:
 def test_the_first_scheme_is_the_default_and_a_weaker_one_must_be_asked_for() -> None:
     hubspot = find("hubspot")
     assert hubspot is not None
-    assert hubspot.scheme() == hubspot.scheme("hubspot_v3")
+    assert hubspot.scheme() == hubspot.scheme("hubspot_v3") == hubspot.scheme("hubspot-v3")
     assert hubspot.scheme("hubspot_v1") != hubspot.scheme()
     assert hubspot.scheme("md5") is None
 

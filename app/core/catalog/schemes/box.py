@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, rfc3339
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, mismatch
 from app.core.catalog.schemes.reading import header, optional_header, unbase64
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import rfc3339
 
 TIMESTAMP = b"box-delivery-timestamp"
 SIGNATURES = (b"box-signature-primary", b"box-signature-secondary")

@@ -9,10 +9,11 @@ import re
 from hashlib import sha1
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, rfc3339
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, mismatch, secrets_of, setting
 from app.core.catalog.schemes.reading import form, text, unhex
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import rfc3339
 
 MOST_PAIRS = 20
 _PAYLOAD = re.compile(rb"[A-Za-z0-9+=/\n]+")

@@ -1,46 +1,17 @@
 """Whether a signed time is fresh. It is asked last, after the signature: too old means authentic, but old."""
 
-import re
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
+from app.core.catalog import timestamps
 from app.core.catalog.proof import Freshness
 from app.core.catalog.schemes.refused import Refused
 
-_INTEGER = re.compile(rb"[0-9]{1,15}")  # not \d and int(), which take the digits of every script
-_RFC3339 = re.compile(
-    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
-)
 _LATEST = 10**15
 NOT_BEFORE_LEEWAY_SECONDS = 60.0
 """How far a sender's clock may be ahead of ours when it says from when on a token holds."""
 
-Clock = Callable[[bytes], float | None]
-"""Reads a timestamp as seconds since the epoch; None: it is none."""
 
-
-def seconds(text: bytes) -> float | None:
-    """Read whole seconds since the epoch."""
-    return float(text) if _INTEGER.fullmatch(text) else None
-
-
-def milliseconds(text: bytes) -> float | None:
-    """Read whole milliseconds since the epoch."""
-    return int(text) / 1000 if _INTEGER.fullmatch(text) else None
-
-
-def rfc3339(text: bytes) -> float | None:
-    """Read a date and time with its zone."""
-    if not _RFC3339.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text.decode()).timestamp()
-    except ValueError:  # the thirtieth of February
-        return None
-
-
-def judge(freshness: Freshness, now: float | None, what: str, clock: Clock, text: bytes) -> None:
+def judge(freshness: Freshness, now: float | None, what: str, clock: timestamps.Clock, text: bytes) -> None:
     """Refuse a timestamp that cannot be read, or is farther from now than the tolerance."""
     if freshness.tolerance_seconds is None or now is None:
         return
@@ -52,13 +23,9 @@ def judge(freshness: Freshness, now: float | None, what: str, clock: Clock, text
 
 def judge_age(freshness: Freshness, age: float, what: str) -> None:
     """Refuse an age beyond the tolerance, on either side of now."""
-    tolerance = freshness.tolerance_seconds
-    if tolerance is None:
-        return
-    if age > tolerance:
-        raise Refused("timestamp_too_old", f"{what} is {age:.0f} s old, {tolerance:.0f} s are allowed")
-    if age < -tolerance and not freshness.past_only:
-        raise Refused("timestamp_in_the_future", f"{what} is {-age:.0f} s ahead, {tolerance:.0f} s are allowed")
+    fault = timestamps.judge(freshness, age)
+    if fault is not None:
+        raise Refused(fault.code, f"{what}: {fault.detail}")
 
 
 def judge_lifetime(claims: dict[str, Any], now: float | None) -> None:

@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
-from app.core.catalog.schemes.clock import judge, milliseconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import header, unhex, utf8
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import milliseconds
 
 SIGNATURE = b"x-contentful-signature"
 SIGNED_HEADERS = b"x-contentful-signed-headers"

@@ -10,12 +10,13 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, seconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import KeySet, key_set
 from app.core.catalog.schemes.keys import ed25519, ed25519_verifies, first
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import header, optional_header, unbase64, unhex
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import seconds
 
 DISCORD = (b"x-signature-ed25519", b"x-signature-timestamp")
 STANDARD = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")

@@ -7,10 +7,11 @@ import re
 from typing import Any, NamedTuple
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, seconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import FORM, form, json_object, optional_header, text, unhex
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import seconds
 
 # Ten digits reach to the year 2286. With a free length, a digit could be moved from the token to the time.
 _TIMESTAMP = re.compile(rb"[0-9]{10}")

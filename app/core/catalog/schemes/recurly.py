@@ -4,10 +4,11 @@ https://docs.recurly.com/recurly-subscriptions/docs/signature-verification
 """
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, milliseconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import header, unhex
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import milliseconds
 
 SIGNATURE = b"recurly-signature"
 MOST_CODES = 10

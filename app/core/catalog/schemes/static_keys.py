@@ -6,12 +6,13 @@ Kick: https://docs.kick.com/events/webhook-security
 """
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge, rfc3339, seconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import usable
 from app.core.catalog.schemes.keys import as_rsa, ecdsa_verifies, first, p256, rsa, rsa_verifies
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import header, unbase64
 from app.core.catalog.schemes.refused import proved, refusing
+from app.core.catalog.timestamps import rfc3339, seconds
 
 SENDGRID = (b"x-twilio-email-event-webhook-signature", b"x-twilio-email-event-webhook-timestamp")
 WISE = b"x-signature-sha256"

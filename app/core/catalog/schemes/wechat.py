@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
-from app.core.catalog.schemes.clock import judge, seconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import unhex, utf8
 from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.timestamps import seconds
 
 WHAT = "signature in the URL"
 
