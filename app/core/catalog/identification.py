@@ -1,6 +1,7 @@
 """Which delivery a request is, and of what type, by its provider's row. Asked after the signature, never before."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from app.core.catalog.content import NOTHING, Content, claims_of, content_of
 from app.core.catalog.proof import SignedRequest
 from app.core.catalog.provider import Delivery, Place, Text
 from app.core.domain.delivery_key import as_id
+
+_NAMES = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class Identity(NamedTuple):
@@ -88,12 +91,22 @@ def _search(path: str, content: Any) -> Any:
     if content is None:
         return None
     try:
-        return _compiled(path).search(content)
-    except (JMESPathError, RecursionError, TypeError, ValueError, OverflowError):
+        return _compiled(path)(content)
+    except (JMESPathError, RecursionError, TypeError, ValueError):
         return None  # a content of another shape than the path expects holds nothing there
 
 
 @cache
-def _compiled(path: str) -> Any:
-    """Paths come from the catalogue alone, so there are only so many."""
-    return jmespath.compile(path)
+def _compiled(path: str) -> Callable[[Any], Any]:
+    """Make a path ready. Paths come from the catalogue alone, so there are only so many."""
+    if not _NAMES.fullmatch(path):
+        return jmespath.compile(path).search
+    names = path.split(".")
+
+    def follow(content: Any) -> Any:
+        """Most paths are names alone, for which JMESPath's interpreter takes twenty times as long."""
+        for name in names:
+            content = content.get(name) if isinstance(content, dict) else None
+        return content
+
+    return follow
