@@ -110,7 +110,7 @@ def chat_key() -> GeneratedKey:
 def sns_key() -> GeneratedKey:
     """RSA, the public half in a certificate that the source pins."""
     key = _rsa()
-    pem = _certificate("sns.amazonaws.com", key, "sns.amazonaws.com", key).public_bytes(Encoding.PEM)
+    pem = certificate("sns.amazonaws.com", key, "sns.amazonaws.com", key).public_bytes(Encoding.PEM)
     return GeneratedKey(Credentials((_pem(key),)), Credentials((pem,)))
 
 
@@ -118,17 +118,17 @@ def paypal_key() -> GeneratedKey:
     """The same, with the id of a webhook."""
     private, public = sns_key()
     about = {"webhook_id": "WH-GENERATED"}
-    certificate = public.secrets[0].decode()
-    return GeneratedKey(private._replace(settings=about), Credentials((), {**about, "cert_pem": certificate}))
+    pem = public.secrets[0].decode()
+    return GeneratedKey(private._replace(settings=about), Credentials((), {**about, "cert_pem": pem}))
 
 
 def apple_key() -> GeneratedKey:
     """A root, an intermediate and a leaf with Apple's marks; the source pins the root."""
     root, middle, leaf = (generate_private_key(SECP256R1()) for _ in range(3))
     chain = [
-        _certificate("Leaf", leaf, "Intermediate", middle, LEAF),
-        _certificate("Intermediate", middle, "Root", root, INTERMEDIATE, authority=True),
-        _certificate("Root", root, "Root", root, authority=True),
+        certificate("Leaf", leaf, "Intermediate", middle, LEAF),
+        certificate("Intermediate", middle, "Root", root, INTERMEDIATE, authority=True),
+        certificate("Root", root, "Root", root, authority=True),
     ]
     x5c = [base64.b64encode(each.public_bytes(Encoding.DER)).decode() for each in chain]
     about = {"bundle_id": "com.example"}
@@ -136,6 +136,31 @@ def apple_key() -> GeneratedKey:
         Credentials((_pem(leaf),), {**about, "x5c": json.dumps(x5c)}),
         Credentials((), {**about, "root_der_b64": x5c[2]}),
     )
+
+
+def certificate(
+    subject: str,
+    key: RSAPrivateKey | EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: RSAPrivateKey | EllipticCurvePrivateKey,
+    mark: x509.ObjectIdentifier | None = None,
+    *,
+    authority: bool = False,
+) -> x509.Certificate:
+    """Make a certificate for a key, signed by another or by itself, with or without a mark of Apple's."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_FROM)
+        .not_valid_after(_TO)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    if mark is not None:
+        builder = builder.add_extension(x509.UnrecognizedExtension(mark, _MARK), critical=False)
+    return builder.sign(issuer_key, SHA256())
 
 
 def _rsa() -> RSAPrivateKey:
@@ -156,30 +181,6 @@ def _public_pem(key: PrivateKey) -> bytes:
 
 def _number(number: int, length: int) -> str:
     return base64url(number.to_bytes(length)).decode()
-
-
-def _certificate(
-    subject: str,
-    key: RSAPrivateKey | EllipticCurvePrivateKey,
-    issuer: str,
-    issuer_key: RSAPrivateKey | EllipticCurvePrivateKey,
-    mark: x509.ObjectIdentifier | None = None,
-    *,
-    authority: bool = False,
-) -> x509.Certificate:
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(_FROM)
-        .not_valid_after(_TO)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if mark is not None:
-        builder = builder.add_extension(x509.UnrecognizedExtension(mark, _MARK), critical=False)
-    return builder.sign(issuer_key, SHA256())
 
 
 def _name(common_name: str) -> x509.Name:
