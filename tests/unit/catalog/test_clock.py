@@ -3,8 +3,9 @@
 import pytest
 
 from app.core.catalog.proof import Freshness
-from app.core.catalog.schemes.clock import judge, milliseconds, rfc3339, seconds
+from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.refused import Refused
+from app.core.catalog.timestamps import READERS, imf, milliseconds, rfc3339, seconds, written
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,25 @@ def test_exactly_the_tolerance_is_still_fresh(now: float | None, freshness: Fres
 def test_what_is_no_time_is_not_fresh() -> None:
     with pytest.raises(Refused, match="cannot be read as a time"):
         judge(Freshness(300), 0.0, "time", seconds, b"soon")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"Tue, 14 Nov 2023 22:13:20 GMT", 1_700_000_000),
+        (b"Tue, 14 Nov 2023 22:13:20 +0000", None),
+        (b"Tue, 14 November 2023 22:13:20 GMT", None),
+        (b"Tue, 14 Foo 2023 22:13:20 GMT", None),
+        (b"Tue, 31 Feb 2023 22:13:20 GMT", None),
+        (b"Tue, 14 Nov 0000 22:13:20 GMT", None),
+        (b"", None),
+    ],
+)
+def test_a_date_of_http_is_in_greenwich_time(text: bytes, expected: float | None) -> None:
+    assert imf(text) == expected
+
+
+def test_what_is_written_is_read() -> None:
+    assert written("imf", 1_700_000_000) == b"Tue, 14 Nov 2023 22:13:20 GMT"
+    for unit, read in READERS.items():
+        assert read(written(unit, 1_700_000_000)) == 1_700_000_000
