@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.cli.verify import verify
 from app.core.application import Application
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
@@ -283,3 +284,4 @@ def config(as_json: AsJson = False) -> None:
 from app.cli import refusals  # noqa: E402 (it speaks through what stands above)
 
 cli.add_typer(refusals.commands, name="refusals")
+cli.command()(verify)

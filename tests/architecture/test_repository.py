@@ -25,6 +25,8 @@ SECRETS = {
     "a token of a chat": r"\bxo" + r"x[abprs]-[A-Za-z0-9-]{10}",
     "a signed token": r"\bey" + r"J[\w-]{10,}\.ey" + r"J[\w-]{10,}\.",
 }
+# Signed requests as their providers publish them: the tokens in them are part of what is tested.
+PUBLISHED = ("tests/vectors/vectors.json",)
 # A placeholder is in capitals, or in the braces of a template.
 PASSWORD = r"\b(?:postgres(?:ql)?|rediss?|amqp|https?)://[^\s/:@'\"`{]*:(?![A-Z_*]+@)[\w.~%+-]+@"
 
@@ -68,6 +70,7 @@ def test_no_file_holds_what_looks_like_a_key(files: dict[str, str]) -> None:
     found = {
         (path, kind, match[0])
         for path, text in files.items()
+        if path not in PUBLISHED
         for kind, pattern in SECRETS.items()
         for match in re.finditer(pattern, text)
     }

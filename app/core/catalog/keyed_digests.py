@@ -1,0 +1,105 @@
+"""The declarative schemes: a keyed digest over a text that a template describes, made ready once for a source.
+
+All that can be decided beforehand is: the template is cut into pieces, secrets are decoded, and HMAC has already taken
+in its key. A request then costs a look through its headers, one copy of that state, and the hash of its body.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from app.core.catalog.candidates import finder
+from app.core.catalog.encodings import secret_key
+from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine, SignedRequest, Verdict, Verifier
+from app.core.catalog.provider import Mac
+from app.core.catalog.signing_time import ageing, stamp_of
+from app.core.catalog.template import compile_template
+
+
+class _Hashing(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+Digesting = Callable[[SignedRequest, bytes], bytes | NotGenuine]
+"""(request, timestamp as text) → the digest that a genuine one carries, or what it lacks to have one."""
+
+
+def prepare(mac: Mac, credentials: Credentials, freshness: Freshness) -> Verifier:
+    """Make a scheme ready for a source's secrets. Raises `ValueError` when they cannot be used."""
+    find, find_stamp, aged = finder(mac), stamp_of(mac.timestamp), ageing(mac.timestamp, freshness)
+    stamp_is_signed = compile_template(mac.template).has_timestamp
+    label = f"hmac-{mac.digest}" if mac.keyed else mac.digest
+    rounds = [
+        (digesting(mac, key), Genuine(label if number == 1 else f"{label}#{number}", number))
+        for number, key in enumerate(keys_of(mac, credentials.secrets), start=1)
+    ]
+    fits = "does not fit the secret" if len(rounds) == 1 else f"fits none of the {len(rounds)} secrets"
+    mismatch = NotGenuine("signature_mismatch", f"{' or '.join(mac.headers)} {fits} over {mac.template}")
+
+    def verify(request: SignedRequest, now: float | None) -> Verdict:
+        found = find(request)
+        if isinstance(found, NotGenuine):
+            return found
+        candidates, beside = found
+        stamp = beside or b""
+        if stamp_is_signed and not stamp:
+            told = find_stamp(request)
+            if isinstance(told, NotGenuine):
+                return told
+            stamp = told
+        for digest_of, genuine in rounds if candidates else ():
+            made = digest_of(request, stamp)
+            if isinstance(made, NotGenuine):
+                return made
+            for given in candidates:
+                if hmac.compare_digest(made, given):
+                    return genuine if now is None or aged is None else aged(request, stamp, now) or genuine
+        return mismatch
+
+    return verify
+
+
+def keys_of(mac: Mac, secrets: Sequence[bytes]) -> list[bytes]:
+    """Decode the secrets. Raises `ValueError` that names the number of the one at fault, and nothing of it."""
+    if not secrets:
+        raise ValueError("it needs a secret")
+    keys = []
+    for number, secret in enumerate(secrets, start=1):
+        try:
+            keys.append(secret_key(mac.decoding, secret, mac.secret_suffix))
+        except ValueError as error:
+            raise ValueError(f"secret {number} cannot be used: {error}") from None
+    return keys
+
+
+def digesting(mac: Mac, key: bytes) -> Digesting:
+    """Make ready what computes the digest of a request under one key."""
+    template = compile_template(mac.template)
+    pieces = template.pieces
+    start = _start(mac, key)
+
+    def over_body(request: SignedRequest, _stamp: bytes) -> bytes:
+        hashing = start()
+        hashing.update(request.body)
+        return hashing.digest()
+
+    def over_pieces(request: SignedRequest, stamp: bytes) -> bytes | NotGenuine:
+        hashing = start()
+        for piece in pieces:  # one after the other, so that no body is copied
+            content = piece(request, stamp, key)
+            if isinstance(content, NotGenuine):
+                return content
+            hashing.update(content)
+        return hashing.digest()
+
+    return over_body if template.only_body else over_pieces
+
+
+def _start(mac: Mac, key: bytes) -> Callable[[], _Hashing]:
+    if not mac.keyed:
+        return {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "sha512": hashlib.sha512}[mac.digest]
+    # Copying an HMAC that has taken in its key costs less than hmac.digest, which begins with the key each time.
+    return hmac.new(key, digestmod=mac.digest).copy
