@@ -13,7 +13,8 @@ import uvloop
 
 from app.adapters.telemetry.canonical_log import CanonicalLog
 from app.adapters.telemetry.intake import RecordedIntake
-from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics, Readings
+from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics
+from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.tracing import instrument, open_tracing
 from app.adapters.web.api import make_api
 from app.adapters.web.guard import AdminKeyGuard
