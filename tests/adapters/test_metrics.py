@@ -15,12 +15,16 @@ from tests.logged import logged
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def scrape(metrics: IntakeMetrics) -> Samples:
+def samples_of(content: bytes) -> Samples:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
     }
+
+
+def scrape(metrics: IntakeMetrics) -> Samples:
+    return samples_of(metrics.render())
 
 
 def an_answer(source: str = "demo", outcome: str = "accepted", status: int = 202, ms: float = 3) -> Delivery:
