@@ -15,6 +15,7 @@ from app.adapters.telemetry.canonical_log import CanonicalLog
 from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics
 from app.adapters.telemetry.readings import Readings
+from app.adapters.telemetry.shared_metrics import SharedMetrics
 from app.adapters.telemetry.tracing import instrument, open_tracing
 from app.adapters.web.api import make_api
 from app.adapters.web.guard import AdminKeyGuard
@@ -28,6 +29,7 @@ from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
 from app.infra.server import DrainingServer
 from app.infra.supervisor import supervised
+from app.infra.workers import Seat
 from app.settings import Settings
 
 COLLECT_AFTER_OBJECTS = 20_000
@@ -53,9 +55,12 @@ def refuse_unsafe(settings: Settings) -> None:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals
+    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals, seat: Seat | None = None
 ) -> AsyncIterator[tuple[App, Container]]:
-    """Give the whole ASGI app, with its duties running. Raises `Invalid` where serving would break a promise."""
+    """Give the whole ASGI app, with its duties running. Raises `Invalid` where serving would break a promise.
+
+    `seat`: this is one of several workers.
+    """
     refuse_unsafe(settings)
     async with build(settings) as container:
         await container.refuse_unfit(newest())
@@ -72,13 +77,14 @@ async def serving(
                 refused_connections=lambda: refusals.counts,
             ),
         )
+        shared = SharedMetrics(metrics, seat.page, seat.others) if seat else None
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)
         telemetry = RecordedIntake(tracing.recorder, metrics, canonical)
         api = make_api(
             container.application,
             version=VERSION,
             draining=lambda: drain.announced(),  # noqa: PLW0108 (it is replaced when the server is made)
-            metrics=lambda: (metrics.render(), CONTENT_TYPE),
+            metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
         )
         instrument(api, tracing)
         guarded: Any = RequestLog(api)
@@ -92,10 +98,12 @@ async def serving(
             elsewhere=guarded,
         )
         try:
-            async with supervised(container.duties):
+            async with supervised((*container.duties, shared) if shared else container.duties):
                 yield door, container
         finally:
             telemetry.drain()
+            if shared:
+                shared.show()
             # Blocks for its budget at most, when nothing else is left to do.
             if not tracing.shutdown(settings.drain_telemetry_seconds):
                 _log.warning("telemetry.unflushed", hint="the last spans did not reach the collector")
@@ -104,17 +112,20 @@ async def serving(
 def run(
     settings: Settings,
     listener: socket.socket,
+    seat: Seat | None = None,
     *,
     ready: Callable[[Container], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until a signal, drain, and return. `ready` is called when the port is about to answer.
+
+    `seat`: as one of several workers.
 
     Raises `Invalid` where serving would break a promise.
     """
     logs = set_up_logs(environment=settings.environment, level=settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, logs, ready))
+            runner.run(_serve(settings, listener, logs, seat, ready))
     finally:
         logs.close()
 
@@ -123,11 +134,12 @@ async def _serve(
     settings: Settings,
     listener: socket.socket,
     logs: Logs,
+    seat: Seat | None,
     ready: Callable[[Container], Awaitable[None]] | None,
 ) -> None:
     drain = Drain()
     refusals = Refusals()
-    async with serving(settings, logs, drain, refusals) as (app, container):
+    async with serving(settings, logs, drain, refusals, seat) as (app, container):
         server = DrainingServer(app, settings, refusals)
         drain.announced = lambda: server.draining
         try:
@@ -146,6 +158,10 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS)
+        if seat is not None:
+            seat.tell_ready()
+            if seat.replaces:
+                _log.warning("worker.replaced", worker=seat.number, ended_by=seat.replaces)
         _log.info("start.serving", host=settings.host, port=listener.getsockname()[1], version=VERSION)
         await server.serve(sockets=[listener])
         _log.info("stop.drained")

@@ -6,6 +6,7 @@ somebody who was killed had counted is not lost: whoever takes the place counts 
 
 import asyncio
 import contextlib
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -63,21 +64,23 @@ class SharedMetrics(Collector):
         self._page = page
         self._others = others
         self._clock = clock
-        before = _read(page)
-        self._before = Shown(float("-inf"), before.families)
+        self._before = Shown(float("-inf"), _read(page).families)
+        self._writing = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         """Make the families of all processes."""
         return self._with(self._before, *map(_read, self._others))
 
     def render(self) -> bytes:
-        """Give the text of `/metrics`, see `IntakeMetrics.render`."""
+        """Give the text of `/metrics`, see `IntakeMetrics.render`. May be called by any thread."""
+        self.show()  # whatever is told of outside must not be forgotten when this process is killed
         return generate_latest(self)
 
     def show(self) -> None:
         """Show the others what was counted in this place until now."""
-        families = [(family.name, list(_samples(family).items())) for family in self._with(self._before)]
-        self._page.write(orjson.dumps((self._clock(), families)))
+        with self._writing:
+            families = [(family.name, list(_samples(family).items())) for family in self._with(self._before)]
+            self._page.write(orjson.dumps((self._clock(), families)))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Show it once a second until told to stop."""
