@@ -134,9 +134,9 @@ def serve(
     from app.settings import load
 
     with failing_clearly():
-        settings = load(**_given(host=host, port=port, workers=workers))
-        serving.refuse_unsafe(settings)
-        with server.listen(settings) as listener:
+        settings, listener = server.take_port(load(**_given(host=host, port=port, workers=workers)))
+        with listener:
+            serving.refuse_unsafe(settings)
             if settings.workers == 1:
                 serving.run(settings, listener)
             else:
