@@ -40,7 +40,9 @@ def take_port(settings: Settings) -> tuple[Settings, socket.socket]:
         listener = socket.socket(fileno=HANDED_OVER)
     except OSError as error:
         raise Invalid([Fault("LISTEN_FDS", f"says that a socket was handed over: {error.strerror}")]) from None
-    if os.environ.get("LISTEN_FDS") != "1" or listener.family == socket.AF_UNIX or listener.type != socket.SOCK_STREAM:
+    tcp = listener.family in {socket.AF_INET, socket.AF_INET6} and listener.type == socket.SOCK_STREAM
+    if not tcp or os.environ.get("LISTEN_FDS") != "1":
+        listener.close()
         raise Invalid([Fault("LISTEN_FDS", "must be 1, for one listening TCP socket")])
     listener.set_inheritable(False)
     host, port, *_ = listener.getsockname()

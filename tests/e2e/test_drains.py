@@ -21,7 +21,7 @@ from tests.e2e.conftest import DEMO, configure
 from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import SECRET, Sent, deliveries, request, send
 
-DRAINS = int(os.environ.get("DRAINS", "3"))
+DRAINS = int(os.environ.get("DRAINS", "2"))
 BUSY, RESTING = 12, 12
 """Connections that hardly ever rest, and such that may rest for longer than the end of a service waits for them."""
 BUDGET_SECONDS = 10.0
