@@ -218,7 +218,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _within(self, seconds: float) -> float:
         """Say when a time is up: never after the last moment of a process that is to end."""
-        return min(self.loop.time() + seconds, self._watch.last_moment)
+        until = self.loop.time() + seconds
+        return min(until, self._watch.last_moment) if self._leaving else until
 
     def look(self, now: float) -> None:
         """End the connection if its time is up; called by the sweep."""
