@@ -42,6 +42,10 @@ test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every
 fuzz: $(INSTALLED) ## Send 50,000 broken requests to a serving process (FUZZ_SEED repeats a run)
 	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest tests/web/test_mutations.py -s $(ARGS)
 
+.PHONY: drains
+drains: $(INSTALLED) ## Let twenty services leave under load, one after another, and see that no sender notices
+	@DRAINS=$${DRAINS:-20} $(BIN)/python -m pytest tests/e2e/test_drains.py -s $(ARGS)
+
 .PHONY: slow
 slow: $(INSTALLED) ## Measure what 2,000 slow clients cost everybody else
 	@SLOW_SOCKETS=$${SLOW_SOCKETS:-2000} $(BIN)/python -m pytest tests/web/test_slow_clients.py -m slow -s $(ARGS)

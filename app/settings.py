@@ -61,6 +61,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="the TCP port to listen on")
+    workers: int = Field(1, ge=1, le=64, description="how many processes serve on the port")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level to log")
 
     silent_socket_seconds: float = Field(5.0, gt=0, description="a new connection says something by then, or is closed")

@@ -127,16 +127,21 @@ def dev(
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on [8000].")] = None,
+    workers: Annotated[int | None, typer.Option(help="How many processes serve on it [1].")] = None,
 ) -> None:
     """Serve on the database and the Redis that the settings name."""
     from app.infra import server, serving
+    from app.infra.workers import serve_together
     from app.settings import load
 
     with failing_clearly():
-        settings = load(**_given(host=host, port=port))
-        serving.refuse_unsafe(settings)
-        with server.listen(settings) as listener:
-            serving.run(settings, listener)
+        settings, listener = server.take_port(load(**_given(host=host, port=port, workers=workers)))
+        with listener:
+            serving.refuse_unsafe(settings)
+            if settings.workers == 1:
+                serving.run(settings, listener)
+            else:
+                serve_together(settings, listener, serving.run)
 
 
 @cli.command()

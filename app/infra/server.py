@@ -1,11 +1,13 @@
 """Serving HTTP, and stopping without dropping anybody.
 
 On SIGTERM or SIGINT the process first says, by `/health/ready`, that it is leaving, and serves on for the announced
-time, so that load balancers turn away; then it stops listening, lets what is in flight end, and returns. A second
+time, so that load balancers turn away; then it stops listening, lets what is in flight end, and returns. A connection
+that is kept alive gets one more answer, with `Connection: close`, unless nothing is asked on it for a second. A second
 signal skips the announced time, a third one the rest.
 """
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -24,6 +26,29 @@ from app.core.domain.errors import Fault, Invalid
 from app.settings import Settings
 
 BACKLOG = 2048
+HANDED_OVER = 3
+"""The descriptor that sd_listen_fds(3) promises."""
+
+
+def take_port(settings: Settings) -> tuple[Settings, socket.socket]:
+    """Take the port that the settings name, unless systemd, or who does as it does, hands a listening socket over.
+
+    Then several services, or an old and a new one, may accept from that one socket, and no connection is lost when one
+    of them leaves. The settings come back with the address that it is bound to. Raises `Invalid`.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return settings, listen(settings)
+    try:
+        listener = socket.socket(fileno=HANDED_OVER)
+    except OSError as error:
+        raise Invalid([Fault("LISTEN_FDS", f"says that a socket was handed over: {error.strerror}")]) from None
+    tcp = listener.family in {socket.AF_INET, socket.AF_INET6} and listener.type == socket.SOCK_STREAM
+    if not tcp or os.environ.get("LISTEN_FDS") != "1":
+        listener.close()
+        raise Invalid([Fault("LISTEN_FDS", "must be 1, for one listening TCP socket")])
+    listener.set_inheritable(False)
+    host, port, *_ = listener.getsockname()
+    return settings.model_copy(update={"host": host, "port": port}), listener
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -50,7 +75,7 @@ def limits(settings: Settings) -> Limits:
         body_bytes_per_second=settings.body_receive_bytes_per_second,
         idle_seconds=settings.keep_alive_seconds,
         answer_seconds=settings.answer_read_seconds,
-        half_sent_seconds=min(1.0, settings.drain_in_flight_seconds / 2),
+        last_seconds=min(1.0, settings.drain_in_flight_seconds / 2),
         connections_per_address=settings.connections_per_address,
         trusted_proxies=networks(settings.trusted_proxies),
     )
@@ -59,9 +84,11 @@ def limits(settings: Settings) -> Limits:
 class DrainingServer(uvicorn.Server):
     """uvicorn with an announced end, which returns instead of dying by the signal."""
 
-    def __init__(self, app: Any, settings: Settings, refusals: Refusals, express: ExpressLane | None = None) -> None:
-        admission = Admission(settings.intake_most_requests, settings.intake_most_bytes)
-        protocol: Any = partial(GuardedHttp, Watch(limits(settings), refusals, admission), express)
+    def __init__(
+        self, app: Any, settings: Settings, refusals: Refusals, admission: Admission, express: ExpressLane | None = None
+    ) -> None:
+        self._watch = Watch(limits(settings), refusals, admission)
+        protocol: Any = partial(GuardedHttp, self._watch, express)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -95,6 +122,11 @@ class DrainingServer(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, answer what is under way or just coming, and close."""
+        self._watch.end_soon(asyncio.get_running_loop().time())
+        await super().shutdown(sockets)
 
     def _leave(self) -> None:
         if self._announcing is None:

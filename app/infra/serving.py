@@ -14,8 +14,11 @@ import uvloop
 
 from app.adapters.telemetry.canonical_log import CanonicalLog
 from app.adapters.telemetry.intake import RecordedIntake
-from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics, Readings
+from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics
+from app.adapters.telemetry.readings import Readings
+from app.adapters.telemetry.shared_metrics import SharedMetrics
 from app.adapters.telemetry.tracing import instrument, open_tracing
+from app.adapters.web.admission import Admission
 from app.adapters.web.api import make_api
 from app.adapters.web.crowd import Crowd
 from app.adapters.web.express import ExpressLane
@@ -31,6 +34,7 @@ from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
 from app.infra.server import DrainingServer
 from app.infra.supervisor import supervised
+from app.infra.workers import Seat
 from app.settings import Settings
 
 COLLECT_AFTER_OBJECTS = 20_000
@@ -62,16 +66,24 @@ class Served:
     """All of them."""
     express: ExpressLane
     """The usual webhooks, for a server whose connections know of the short way."""
+    admission: Admission
+    """What they have in hand at once."""
     container: Container
 
 
 @asynccontextmanager
-async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusals) -> AsyncIterator[Served]:
-    """Give what answers requests, with its duties running. Raises `Invalid` where serving would break a promise."""
+async def serving(
+    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals, seat: Seat | None = None
+) -> AsyncIterator[Served]:
+    """Give what answers requests, with its duties running. Raises `Invalid` where serving would break a promise.
+
+    `seat`: this is one of several workers.
+    """
     refuse_unsafe(settings)
     async with build(settings) as container:
         await container.refuse_unfit(newest())
         tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming, recorder=settings.span_recorder)
+        admission = Admission(settings.intake_most_requests, settings.intake_most_bytes)
         metrics = IntakeMetrics(
             version=VERSION,
             readings=Readings(
@@ -82,15 +94,17 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
                 lines_dropped=lambda: logs.stream.dropped,
                 refused_connections=lambda: refusals.counts,
                 refusals_dropped=lambda: container.refusal_book.dropped,
+                in_hand=lambda: {"requests": admission.requests, "bytes": admission.bytes},
             ),
         )
+        shared = SharedMetrics(metrics, seat.page, seat.others) if seat else None
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)
         telemetry = RecordedIntake(tracing.recorder, metrics, canonical)
         api = make_api(
             container.application,
             version=VERSION,
             draining=lambda: drain.announced(),  # noqa: PLW0108 (it is replaced when the server is made)
-            metrics=lambda: (metrics.render(), CONTENT_TYPE),
+            metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
         )
         instrument(api, tracing)
         guarded: Any = RequestLog(Crowd(api, settings.operator_requests))
@@ -108,10 +122,12 @@ async def serving(settings: Settings, logs: Logs, drain: Drain, refusals: Refusa
             container.application.ingest_webhook, telemetry, container.rates, body_limit_bytes=settings.body_limit_bytes
         )
         try:
-            async with supervised(container.duties):
-                yield Served(door, express, container)
+            async with supervised((*container.duties, shared) if shared else container.duties):
+                yield Served(door, express, admission, container)
         finally:
             telemetry.drain()
+            if shared:
+                shared.show()
             # Blocks for its budget at most, when nothing else is left to do.
             if not tracing.shutdown(settings.drain_telemetry_seconds):
                 _log.warning("telemetry.unflushed", hint="the last spans did not reach the collector")
@@ -124,17 +140,20 @@ def _is_open(guard: Guard) -> bool:
 def run(
     settings: Settings,
     listener: socket.socket,
+    seat: Seat | None = None,
     *,
     ready: Callable[[Container], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until a signal, drain, and return. `ready` is called when the port is about to answer.
+
+    `seat`: as one of several workers.
 
     Raises `Invalid` where serving would break a promise.
     """
     logs = set_up_logs(environment=settings.environment, level=settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, logs, ready))
+            runner.run(_serve(settings, listener, logs, seat, ready))
     finally:
         logs.close()
 
@@ -143,15 +162,15 @@ async def _serve(
     settings: Settings,
     listener: socket.socket,
     logs: Logs,
+    seat: Seat | None,
     ready: Callable[[Container], Awaitable[None]] | None,
 ) -> None:
     drain = Drain()
     refusals = Refusals()
-    async with serving(settings, logs, drain, refusals) as served:
+    async with serving(settings, logs, drain, refusals, seat) as served:
         container = served.container
-        server = DrainingServer(
-            served.app, settings, refusals, served.express if settings.intake_path == "express" else None
-        )
+        express = served.express if settings.intake_path == "express" else None
+        server = DrainingServer(served.app, settings, refusals, served.admission, express)
         drain.announced = lambda: server.draining
         try:
             await container.sources.refresh()
@@ -169,6 +188,10 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS)
+        if seat is not None:
+            seat.tell_ready()
+            if seat.replaces:
+                _log.warning("worker.replaced", worker=seat.number, ended_by=seat.replaces)
         _log.info("start.serving", host=settings.host, port=listener.getsockname()[1], version=VERSION)
         await server.serve(sockets=[listener])
         _log.info("stop.drained")

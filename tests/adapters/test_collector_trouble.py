@@ -13,7 +13,8 @@ import pytest
 
 from app.adapters.telemetry.canonical_log import CanonicalLog
 from app.adapters.telemetry.intake import RecordedIntake
-from app.adapters.telemetry.metrics import IntakeMetrics, Readings
+from app.adapters.telemetry.metrics import IntakeMetrics
+from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.tracing import RecorderName, Tracing, open_tracing
 from tests.deliveries import a_delivery, a_flush
 from tests.logged import Log, logged

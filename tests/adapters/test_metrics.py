@@ -5,7 +5,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.adapters.telemetry import catalog
-from app.adapters.telemetry.metrics import CONTENT_TYPE, MOST_PAIRS, IntakeMetrics, Readings
+from app.adapters.telemetry.metrics import CONTENT_TYPE, MOST_KINDS, IntakeMetrics
+from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.recorder import NoSpans
 from app.core.ports.telemetry import Delivery
 from tests.deliveries import MS, T0, a_flush
@@ -14,12 +15,16 @@ from tests.logged import logged
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def scrape(metrics: IntakeMetrics) -> Samples:
+def samples_of(content: bytes) -> Samples:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
     }
+
+
+def scrape(metrics: IntakeMetrics) -> Samples:
+    return samples_of(metrics.render())
 
 
 def an_answer(source: str = "demo", outcome: str = "accepted", status: int = 202, ms: float = 3) -> Delivery:
@@ -114,10 +119,10 @@ def test_a_reading_that_fails_costs_only_its_own_metric(tmp_path: Path) -> None:
 
 def test_nobody_can_fill_the_memory_with_labels() -> None:
     metrics = IntakeMetrics(version="1")
-    for number in range(MOST_PAIRS + 100):
+    for number in range(MOST_KINDS + 100):
         metrics.answered(an_answer(source=f"s{number}"))
     samples = scrape(metrics)
-    assert sum(name == "opsconnect_requests_total" for name, _ in samples) == MOST_PAIRS + 1
+    assert sum(name == "opsconnect_requests_total" for name, _ in samples) == MOST_KINDS + 1
     assert samples["opsconnect_requests_total", (("outcome", "other"), ("source", "other"))] == 100
 
 

@@ -125,11 +125,12 @@ def test_a_defect_in_one_part_costs_neither_the_request_nor_the_others(tmp_path:
 @pytest.mark.parametrize("record", [{"status": None}, {"ended_ns": "late"}, {"flush": 7}, {"trace": None}])
 def test_a_record_that_makes_no_sense_costs_nobody_else(record: dict[str, Any]) -> None:
     written: list[bytes] = []
-    telemetry, _ = intake(written.append)
+    telemetry, metrics = intake(written.append)
     telemetry.finish(a_delivery(telemetry, **record))
     telemetry.finish(a_delivery(telemetry))
     telemetry.drain()
     assert b"202" in b"".join(written)
+    assert b'opsconnect_requests_total{outcome="accepted",source="demo"}' in metrics.render()
 
 
 def test_a_log_that_cannot_be_written_raises_nothing() -> None:

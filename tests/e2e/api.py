@@ -18,6 +18,13 @@ import httpx
 ADMIN_KEY = "an-admin-key-of-the-tests"
 ROOT = Path(__file__).parent.parent.parent
 READY_SECONDS = 20.0
+# What systemd does for a service with a socket of its own.
+WITH_THE_SOCKET = """
+import os, runpy, sys
+os.dup2(int(sys.argv.pop(1)), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+runpy.run_module("app", run_name="__main__", alter_sys=True)
+"""
 
 
 def free_port() -> int:
@@ -46,6 +53,8 @@ class Api:
     log: Path
     port: int = field(default_factory=free_port)
     more: dict[str, str] = field(default_factory=dict)
+    listener: socket.socket | None = None
+    """A listening socket to be handed over."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -69,9 +78,15 @@ class Api:
 
     def start(self, *, wait: bool = True) -> "Api":
         """Start it, and wait until it is ready."""
+        inherited: tuple[int, ...] = ()
+        program = ["-m", "app", "serve", "--port", str(self.port)]
+        if self.listener is not None:
+            inherited = (self.listener.fileno(),)
+            program = ["-c", WITH_THE_SOCKET, str(self.listener.fileno()), "serve"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve", "--port", str(self.port)],
+                [sys.executable, *program],
+                pass_fds=inherited,
                 env=self.environment,
                 cwd=self.log.parent,
                 stdout=log,
@@ -88,6 +103,11 @@ class Api:
             return httpx.get(f"{self.url}/api/v1/health/ready", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.process is not None and self.process.poll() is not None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and give the exit code."""

@@ -5,8 +5,9 @@ Plain sockets, because a client library would need more of this machine than the
 
 import asyncio
 import hmac
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -54,27 +55,34 @@ async def send_all(
     port: int, work: Sequence[Sent], *, connections: int = 50, path: str = "/api/v1/webhooks/demo"
 ) -> None:
     """Send each once, over so many connections; a broken connection is noted and made anew."""
-    queue = list(reversed(work))
+    queue = iter(work)  # from which each takes what is next
+    await asyncio.gather(*(send(port, queue, path) for _ in range(connections)))
 
-    async def one() -> None:
-        stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while queue:
-            sent = queue.pop()
-            started = time.perf_counter()
-            try:
-                if stream is None:
-                    stream = await asyncio.open_connection("127.0.0.1", port)
-                sent.answers.append(await _exchange(*stream, request(path, sent)))
-            except (OSError, asyncio.IncompleteReadError, ValueError):
-                sent.answers.append((0, ""))
-                if stream is not None:
-                    stream[1].close()
+
+async def send(port: int, work: Iterable[Sent], path: str = "/api/v1/webhooks/demo", pause_seconds: float = 0) -> None:
+    """Send each once, over one connection, with pauses up to so long; closed or broken, it is made anew."""
+    stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    for sent in work:
+        started = time.perf_counter()
+        try:
+            if stream is not None and stream[0].at_eof():  # closed while it rested
+                stream[1].close()
                 stream = None
-            sent.slowest_seconds = max(sent.slowest_seconds, time.perf_counter() - started)
-        if stream is not None:
+            if stream is None:
+                stream = await asyncio.open_connection("127.0.0.1", port)
+            answer, closes = await _exchange(*stream, request(path, sent))
+            sent.answers.append(answer)
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            sent.answers.append((0, ""))
+            closes = True
+        sent.slowest_seconds = max(sent.slowest_seconds, time.perf_counter() - started)
+        if closes and stream is not None:
             stream[1].close()
-
-    await asyncio.gather(*(one() for _ in range(connections)))
+            stream = None
+        if pause_seconds:
+            await asyncio.sleep(random.uniform(0, pause_seconds))
+    if stream is not None:
+        stream[1].close()
 
 
 async def acknowledged(work: Sequence[Sent], count: int) -> None:
@@ -84,17 +92,23 @@ async def acknowledged(work: Sequence[Sent], count: int) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> tuple[int, str]:
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes
+) -> tuple[tuple[int, str], bool]:
+    """Give the answer, and whether it is the last one on this connection."""
     writer.write(content)
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head[9:12])
     length = 0
     event_id = ""
+    closes = False
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
         elif name.lower() == b"x-event-id":
             event_id = value.strip().decode()
+        elif name.lower() == b"connection":
+            closes = value.strip().lower() == b"close"
     body = await reader.readexactly(length)
-    return status, event_id or body.decode()
+    return (status, event_id or body.decode()), closes

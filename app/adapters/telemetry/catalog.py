@@ -116,6 +116,10 @@ FLUSH_COMMIT_SECONDS = Metric(
     "opsconnect_flush_commit_seconds", "histogram", "From sending a statement until its commit was confirmed", (),
     (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0),
 )  # fmt: skip
+IN_HAND = Metric(
+    "opsconnect_intake_in_hand", "gauge",
+    "Webhooks that wait for their answer (requests), and bytes of webhook bodies that are in memory (bytes)", ("what",),
+)  # fmt: skip
 LOCKS = Metric(
     "opsconnect_locks_total", "counter", "Delivery keys asked of the idempotency lock: held, busy, marked, unshielded",
     ("outcome",),
@@ -151,8 +155,8 @@ REFUSALS_DROPPED = Metric(
 )  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 METRICS = (
-    REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, LOCKS, POOL_CONNECTIONS, BREAKER_OPEN,
-    SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED, BUILD_INFO,
+    REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, IN_HAND, LOCKS, POOL_CONNECTIONS,
+    BREAKER_OPEN, SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED, BUILD_INFO,
 )  # fmt: skip
 
 WEBHOOK_ANSWERED = LogEvent(

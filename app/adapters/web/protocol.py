@@ -101,7 +101,8 @@ class GuardedHttp(HttpToolsProtocol):
             transport.abort()
             return
         self._phase = SILENT
-        self._deadline = self.loop.time() + self._limits.silent_seconds
+        self._leaving = self._watch.leaving  # it was in the queue when the process stopped listening
+        self._deadline = self._within(self._limits.silent_seconds)
         self._proxied = bool(self._limits.trusted_proxies) and self._watch.trusts(self._peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,7 +153,7 @@ class GuardedHttp(HttpToolsProtocol):
         if end < 4:
             if self._phase != HEAD:
                 self._phase = HEAD
-                self._deadline = self.loop.time() + self._limits.header_seconds
+                self._deadline = self._within(self._limits.header_seconds)
             if len(data) > start:
                 check_beginning(data[start:], max(0, self._looked - start), self._caps)
                 self._looked = max(start, len(data) - 3)
@@ -185,11 +186,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._pending = data[end:]
         self._phase = BODY
         self._since = self.loop.time()
-        self._deadline = self._since + (
-            min(self._limits.half_sent_seconds, self._limits.body_seconds)
-            if self._leaving
-            else self._limits.body_seconds
-        )
+        self._deadline = self._within(self._limits.body_seconds)
         self.parser.feed_data(head)
         return True
 
@@ -255,7 +252,7 @@ class GuardedHttp(HttpToolsProtocol):
             self._linger()
             return
         self._phase = IDLE
-        self._deadline = self.loop.time() + self._limits.idle_seconds
+        self._deadline = self._within(self._limits.idle_seconds)
         self.flow.resume_reading()
         if self._pending:
             rest, self._pending = self._pending, b""
@@ -321,6 +318,11 @@ class GuardedHttp(HttpToolsProtocol):
 
     # The ends
 
+    def _within(self, seconds: float) -> float:
+        """Say when a time is up: never after the last moment of a process that is to end."""
+        until = self.loop.time() + seconds
+        return min(until, self._watch.last_moment) if self._leaving else until
+
     def look(self, now: float) -> None:
         """End the connection if its time is up; called by the sweep."""
         if self._phase == BODY and self.flow.read_paused:
@@ -349,7 +351,7 @@ class GuardedHttp(HttpToolsProtocol):
         elif self._phase == LINGERING:
             self._end()
         else:
-            if self._phase == SILENT:
+            if self._phase == SILENT and not self._leaving:
                 self._watch.refusals.note("silent", self._peer, self.loop.time())
             self.transport.close()
 
@@ -401,12 +403,12 @@ class GuardedHttp(HttpToolsProtocol):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Drain: what is answered is answered; half a request has a moment left; the rest goes."""
+        """Drain: at most one more answer, to a request that may be on its way; see `Watch.end_soon`."""
         self._leaving = True
-        if self._phase in {HEAD, BODY}:
-            self._deadline = min(self._deadline, self.loop.time() + self._limits.half_sent_seconds)
-        if self._phase in {ANSWERING, BODY}:
-            if self.cycle is not None:  # none, where all went the short way
-                self.cycle.keep_alive = False
-        elif self._phase != HEAD:
+        if self._phase >= LINGERING:
             self.transport.close()
+        elif self._phase != ANSWERING:
+            self._deadline = min(self._deadline, self._watch.last_moment)
+        # None, where all went the short way; what is on it now looks at `_leaving` itself.
+        if self._phase in {ANSWERING, BODY} and self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False  # and the answer says so; where it has begun, the next one will

@@ -5,6 +5,7 @@ between costs a few assignments.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ class Limits:
     body_bytes_per_second: int = 1_000
     idle_seconds: float = 5.0
     answer_seconds: float = 30.0
-    half_sent_seconds: float = 1.0
-    """Once the process is to end: what it still waits for the rest of a request."""
+    last_seconds: float = 1.0
+    """Once the process is to end: how long it still waits for requests, and for what is missing of them."""
     connections_per_address: int = 1_024
     trusted_proxies: tuple[Network, ...] = ()
 
@@ -83,6 +84,8 @@ class Watch:
         self.limits = limits
         self.refusals = refusals
         self.admission = admission
+        self.last_moment = math.inf
+        """Until then a request may come; infinite, unless the process is to end."""
         self._connections: set[Watched] = set()
         self._addresses: Counter[str] = Counter()
         self._sweeping = False
@@ -107,6 +110,15 @@ class Watch:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the process is to end."""
+        return self.last_moment < math.inf
+
+    def end_soon(self, now: float) -> None:
+        """Note that the process is to end. Requests on their way have a moment to come: closing would cut them off."""
+        self.last_moment = now + self.limits.last_seconds
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._sweeping = bool(self._connections)
