@@ -105,7 +105,7 @@ bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn (ROUNDS=5 SECONDS=
 
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not
-	@$(BIN)/python -m tests.bench --rounds 3 --seconds 4 --repeats 0 --patience 3 $(ARGS)
+	@$(BIN)/python -m tests.bench --rounds 3 --seconds 3 --patience 5 $(ARGS)
 
 .PHONY: wrk
 wrk:

@@ -44,7 +44,7 @@ class Load:
         return self.requests / self.seconds
 
 
-def send(port: int, *, seconds: float, connections: int) -> Load:
+def send(port: int, *, seconds: int, connections: int) -> Load:
     """Send as fast as the answers come, for so long."""
     signature = hmac.digest(SECRET.encode(), BODY, "sha256").hex()
     environment = os.environ | {
@@ -53,7 +53,7 @@ def send(port: int, *, seconds: float, connections: int) -> Load:
         "BENCH_RUN": str(next(_runs)),
         "BENCH_TAIL": f"\r\n\r\n{BODY.decode()}",
     }
-    command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s"]
+    command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     done = subprocess.run(
         [*command, "--timeout", "5s", "--script", str(_SCRIPT), f"http://127.0.0.1:{port}{PATH}"],
         env=environment,
