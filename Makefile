@@ -100,12 +100,20 @@ ROUNDS ?= 5
 SECONDS ?= 10
 
 .PHONY: bench
-bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn (ROUNDS=5 SECONDS=10); docs/performance.md
-	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) $(ARGS)
+bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design (ROUNDS=5 SECONDS=10); docs/performance.md
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) --overload 10 $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not
+bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood
 	@$(BIN)/python -m tests.bench --rounds 3 --seconds 3 --patience 5 $(ARGS)
+
+.PHONY: overload
+overload: $(INSTALLED) wrk ## Flood one process with five times what it sustains, for a minute
+	@$(BIN)/python -m tests.bench.overload $(ARGS)
+
+.PHONY: bench-verify
+bench-verify: $(INSTALLED) ## Measure what one verification costs, for ten providers
+	@$(BIN)/python -m tests.bench.verification $(ARGS)
 
 .PHONY: wrk
 wrk:

@@ -1,59 +1,82 @@
 """Measure intake: `python -m tests.bench [--rounds N] [--seconds S]`. Exit code 1: something was lost or refused."""
 
 import argparse
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 from app.infra.embedded import find_redis
-from tests.bench import machine, report, rounds
-from tests.bench.clock import Machinery
+from tests.bench import flooding, kept, machine, overload, report, rounds
+from tests.bench.flooding import Outcome, Plan
+from tests.bench.machinery import Machinery, run_machinery
 from tests.bench.opsconnect import OFF, ON, SDK, OpsConnect
 from tests.bench.rounds import Protocol, Result
-from tests.bench.sink import Sink
 from tests.bench.variants import Alone, Naive, Variant
-from tests.conftest import run_servers
+
+TITLE = "[bold]Intake[/]: 1 KB with its HMAC and an id of its own, one process on a core to itself"
 
 
 def main() -> int:
     """Run it all and report."""
     chosen = _arguments()
     protocol = Protocol(max(1, chosen.rounds), max(1, chosen.seconds), chosen.patience)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing we started outlives us
-    console = report.wide_console()
+    machine.end_what_we_started()
     machine.keep_off_the_application_core()
-    with tempfile.TemporaryDirectory(prefix="opsconnect-bench-") as folder, console.status("starting") as status:
+    console = report.wide_console()
+    results: dict[str, Result] = {}
+    kept_results: dict[str, Result] = {}
+    flooded: Outcome | None = None
+    with (
+        tempfile.TemporaryDirectory(prefix="opsconnect-bench-") as name,
+        console.status("starting") as status,
+        run_machinery(folder := Path(name)) as machinery,
+    ):
         described = machine.description(find_redis()[0] or "")
-        described["fsync ms"] = round(machine.fsync_milliseconds(Path(folder)), 3)
-        results = _measure(Path(folder), protocol, chosen.sdk, status.update)
-    report.show(console, results, described)
-    path = report.write(Path.cwd(), results, protocol, described)
+        described["fsync ms"] = round(machine.fsync_milliseconds(folder), 3)
+        results = _measure(machinery, folder, protocol, chosen.sdk, status.update)
+        if chosen.overload:
+            flooded = flooding.measure(machinery, folder, Plan(max(3, chosen.overload)), status.update)
+        if chosen.kept:
+            kept_results = kept.measure(machinery, folder, chosen.kept, protocol, status.update)
+    report.show(console, TITLE, results)
+    content = {"machine": described, "protocol": asdict(protocol), **report.content(results)}
+    if flooded:
+        overload.show(console, flooded)
+        content["overload"] = overload.content(flooded)
+    if kept_results:
+        report.show(
+            console, f"[bold]{chosen.kept:,} events kept[/], beside an empty database", kept_results, kept.LINES
+        )
+        content["kept"] = {"events": chosen.kept, **report.content(kept_results, kept.LINES)}
+    path = report.write(Path.cwd(), content)
+    console.print(", ".join(f"{name} {value}" for name, value in described.items()), style="dim", highlight=False)
     console.print(f"Everything is in {path.name}", style="dim", highlight=False)
-    return 1 if any(result.faults for result in results.values()) else 0
+    faults = [fault for result in [*results.values(), *kept_results.values()] for fault in result.faults]
+    return 1 if faults or (flooded and flooded.faults) else 0
 
 
-def _measure(folder: Path, protocol: Protocol, sdk: bool, tell: Callable[[str], None]) -> dict[str, Result]:
+def _measure(
+    machinery: Machinery, folder: Path, protocol: Protocol, sdk: bool, tell: Callable[[str], None]
+) -> dict[str, Result]:
+    servers, sink = machinery.servers, machinery.sink
+    makers: list[Callable[[], Variant]] = [
+        lambda: Alone(folder),
+        lambda: Naive(servers, folder, sink),
+        lambda: OpsConnect(OFF, servers, folder),
+        lambda: OpsConnect(ON, servers, folder, sink),
+    ]
+    if sdk:
+        makers.append(lambda: OpsConnect(SDK, servers, folder, sink, {"OPSCONNECT_SPAN_RECORDER": "sdk"}))
     with ExitStack() as stack:
-        servers = stack.enter_context(contextmanager(run_servers)(folder / "data"))
-        sink = Sink()
-        stack.callback(sink.stop)
-        makers: list[Callable[[], Variant]] = [
-            lambda: Alone(folder),
-            lambda: Naive(servers, folder, sink),
-            lambda: OpsConnect(OFF, servers, folder),
-            lambda: OpsConnect(ON, servers, folder, sink),
-        ]
-        if sdk:
-            makers.append(lambda: OpsConnect(SDK, servers, folder, sink, {"OPSCONNECT_SPAN_RECORDER": "sdk"}))
         variants = []
         for make in makers:
             variants.append(make())
             stack.callback(variants[-1].stop)
         machine.check_pinning({variant.name: variant.pid for variant in variants})
-        return rounds.run(variants, Machinery(servers, sink), protocol, tell)
+        return rounds.run(variants, machinery, protocol, tell)
 
 
 def _arguments() -> argparse.Namespace:
@@ -68,6 +91,8 @@ def _arguments() -> argparse.Namespace:
         help="seconds for quiet moments and repeated rounds",
     )
     parser.add_argument("--sdk", action="store_true", help="measure the OpenTelemetry SDK's spans too")
+    parser.add_argument("--overload", type=int, default=0, metavar="SECONDS", help="flood one process for so long")
+    parser.add_argument("--kept", type=int, default=0, metavar="EVENTS", help="measure with so many kept, too")
     return parser.parse_args()
 
 

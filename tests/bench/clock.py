@@ -8,16 +8,7 @@ from typing import Any
 import psutil
 
 from tests.bench import machine
-from tests.bench.sink import Sink
-from tests.conftest import Servers
-
-
-@dataclass(frozen=True, slots=True)
-class Machinery:
-    """What runs beside the variants, for all of them."""
-
-    servers: Servers
-    sink: Sink
+from tests.bench.machinery import Machinery
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A database of a variant's own, looked at from the side."""
 
 import asyncio
+from typing import Any
 
 import asyncpg
 
@@ -18,9 +19,14 @@ class Database:
         """Run statements, each in a transaction of its own."""
         asyncio.run(self._run(statements))
 
-    def row(self, query: str, *values: object) -> tuple[int, ...]:
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Give all rows of a query."""
+        return asyncio.run(self._rows(query, values))
+
+    def row(self, query: str, *values: object) -> tuple[Any, ...]:
         """Give the one row of a query."""
-        return asyncio.run(self._row(query, values))
+        (row,) = self.rows(query, *values)
+        return row
 
     async def _run(self, statements: tuple[str, ...]) -> None:
         connection = await asyncpg.connect(self._superuser_url)
@@ -30,11 +36,9 @@ class Database:
         finally:
             await connection.close()
 
-    async def _row(self, query: str, values: tuple[object, ...]) -> tuple[int, ...]:
+    async def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         connection = await asyncpg.connect(self._superuser_url)
         try:
-            row = await connection.fetchrow(query, *values)
+            return [tuple(row) for row in await connection.fetch(query, *values)]
         finally:
             await connection.close()
-        assert row is not None
-        return tuple(row)

@@ -1,7 +1,7 @@
 """From rounds to figures: medians with their spread, ratios within a round, and what is asked of them."""
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.bench.opsconnect import OFF, ON, SDK
@@ -71,7 +71,8 @@ class Book:
         if name == yardstick:
             return None
         rounds, others = (self.results[each].rounds.get(connections, []) for each in (name, yardstick))
-        pairs = list(zip(rounds, others, strict=False))  # where one took no part there is nothing
+        # Where one of them took no part, or got no answer at all, there is nothing.
+        pairs = [pair for pair in zip(rounds, others, strict=False) if read(pair[1])]
         quiet = [pair for pair in pairs if not any(one.disturbed for one in pair)]
         return Figure(tuple(read(one) / read(other) for one, other in quiet or pairs), not quiet) if pairs else None
 
@@ -112,22 +113,23 @@ class Verdict:
         return self.bound.reached(self.figure.median)
 
 
-def verdicts(book: Book) -> list[Verdict]:
+def verdicts(book: Book, lines: Sequence[Line]) -> list[Verdict]:
     """Judge everything of which something is asked."""
     return [
         Verdict(line, variant, bound, figure)
-        for line in LINES
+        for line in lines
         for variant, bound in line.bounds.items()
         if variant in book.results and (figure := line.find(book, variant)) is not None
     ]
 
 
-def _own(connections: int, read: Read) -> Find:
+def own(connections: int, read: Read) -> Find:
+    """Find a figure of the variant itself."""
     return lambda book, name: book.own(name, connections, read)
 
 
-def _cpu(read: Read) -> Find:
-    """Of a server that a variant may have nothing to do with."""
+def cpu(read: Read) -> Find:
+    """Find CPU time of a process that a variant may have nothing to do with."""
 
     def find(book: Book, name: str) -> Figure | None:
         figure = book.own(name, USUAL, read)
@@ -136,24 +138,28 @@ def _cpu(read: Read) -> Find:
     return find
 
 
-def _over(yardstick: str, connections: int, read: Read) -> Find:
+def over(yardstick: str, connections: int, read: Read) -> Find:
+    """Find it as a share of the yardstick's."""
     return lambda book, name: book.over(name, yardstick, connections, read)
 
 
-def _per_second(one: Round) -> float:
+def per_second(one: Round) -> float:
+    """Answers a second."""
     return one.load.per_second
 
 
-def _per_cpu_second(one: Round) -> float:
-    """Requests a second of the application's CPU: the rate on a core that is never kept waiting."""
+def per_cpu_second(one: Round) -> float:
+    """Answers a second of the application's CPU: the rate on a core that is never kept waiting."""
     return 1e6 / one.application
 
 
-def _p50(one: Round) -> float:
+def p50(one: Round) -> float:
+    """Half of the answers take no more milliseconds."""
     return one.load.p50
 
 
-def _p99(one: Round) -> float:
+def p99(one: Round) -> float:
+    """Of a hundred answers, 99 take no more milliseconds."""
     return one.load.p99
 
 
@@ -169,30 +175,30 @@ _CPU = "CPU µs a request"
 _ALL = "All in all"
 
 LINES = (
-    Line("64 connections", "requests/s", ",.0f", _own(USUAL, _per_second)),
+    Line("64 connections", "requests/s", ",.0f", own(USUAL, per_second)),
     Line(
-        "64 connections", "of L0", ".3f", _over(L0, USUAL, _per_second),
+        "64 connections", "of L0", ".3f", over(L0, USUAL, per_second),
         {ON: Bound(0.50, later=0.70), OFF: Bound(0.30), SDK: Bound(0.07)},
     ),
-    Line("64 connections", "of L0 by CPU", ".3f", _over(L0, USUAL, _per_cpu_second)),
-    Line("64 connections", "÷ naive", ".1f", _over(NAIVE, USUAL, _per_second), {ON: Bound(40)}),
-    Line("64 connections", "p50 ms", ".2f", _own(USUAL, _p50)),
-    Line("64 connections", "p99 ms", ".2f", _own(USUAL, _p99)),
-    Line("64 connections", "p99 ÷ L0's", ".2f", _over(L0, USUAL, _p99), {ON: _at_most(2.5)}),
-    Line("64 connections", "events a commit", ".1f", _own(USUAL, lambda one: one.batch)),
-    Line(_CPU, "application", ".1f", _own(USUAL, lambda one: one.application)),
-    Line(_CPU, "application ÷ L0's", ".2f", _over(L0, USUAL, lambda one: one.application), {ON: _at_most(1.7)}),
-    Line(_CPU, "Postgres", ".1f", _cpu(lambda one: one.postgres)),
-    Line(_CPU, "Redis", ".1f", _cpu(lambda one: one.redis)),
-    Line(_CPU, "sink", ".1f", _cpu(lambda one: one.sink)),
-    Line(_CPU, "wrk", ".1f", _own(USUAL, lambda one: one.sender)),
-    Line("256 connections", "requests/s", ",.0f", _own(MANY, _per_second)),
-    Line("256 connections", "of L0", ".3f", _over(L0, MANY, _per_second), {ON: Bound(0.70)}),
-    Line("256 connections", "of L0 by CPU", ".3f", _over(L0, MANY, _per_cpu_second)),
-    Line("256 connections", "p99 ms", ".2f", _own(MANY, _p99)),
-    Line("One connection", "p50 ms", ".2f", _own(ONE, _p50), {ON: _at_most(0.5), OFF: _at_most(0.5)}),
+    Line("64 connections", "of L0 by CPU", ".3f", over(L0, USUAL, per_cpu_second)),
+    Line("64 connections", "÷ naive", ".1f", over(NAIVE, USUAL, per_second), {ON: Bound(40)}),
+    Line("64 connections", "p50 ms", ".2f", own(USUAL, p50)),
+    Line("64 connections", "p99 ms", ".2f", own(USUAL, p99)),
+    Line("64 connections", "p99 ÷ L0's", ".2f", over(L0, USUAL, p99), {ON: _at_most(2.5)}),
+    Line("64 connections", "events a commit", ".1f", own(USUAL, lambda one: one.batch)),
+    Line(_CPU, "application", ".1f", own(USUAL, lambda one: one.application)),
+    Line(_CPU, "application ÷ L0's", ".2f", over(L0, USUAL, lambda one: one.application), {ON: _at_most(1.7)}),
+    Line(_CPU, "Postgres", ".1f", cpu(lambda one: one.postgres)),
+    Line(_CPU, "Redis", ".1f", cpu(lambda one: one.redis)),
+    Line(_CPU, "sink", ".1f", cpu(lambda one: one.sink)),
+    Line(_CPU, "wrk", ".1f", own(USUAL, lambda one: one.sender)),
+    Line("256 connections", "requests/s", ",.0f", own(MANY, per_second)),
+    Line("256 connections", "of L0", ".3f", over(L0, MANY, per_second), {ON: Bound(0.70)}),
+    Line("256 connections", "of L0 by CPU", ".3f", over(L0, MANY, per_cpu_second)),
+    Line("256 connections", "p99 ms", ".2f", own(MANY, p99)),
+    Line("One connection", "p50 ms", ".2f", own(ONE, p50), {ON: _at_most(0.5), OFF: _at_most(0.5)}),
     Line(_ALL, "most memory MB", ".0f", _most_memory, {ON: _at_most(150), OFF: _at_most(150)}),
-    Line(_ALL, "core 0 in use", ".0%", _own(USUAL, lambda one: one.core_busy[0])),
-    Line(_ALL, "core 1 in use", ".0%", _own(USUAL, lambda one: one.core_busy[1] if len(one.core_busy) > 1 else 0.0)),
-    Line(_ALL, "others' cores", ".2f", _own(USUAL, lambda one: one.foreign_cores)),
+    Line(_ALL, "core 0 in use", ".0%", own(USUAL, lambda one: one.core_busy[0])),
+    Line(_ALL, "core 1 in use", ".0%", own(USUAL, lambda one: one.core_busy[1] if len(one.core_busy) > 1 else 0.0)),
+    Line(_ALL, "others' cores", ".2f", own(USUAL, lambda one: one.foreign_cores)),
 )  # fmt: skip

@@ -2,16 +2,16 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bench.database import Database
-from tests.bench.load import SECRET, SOURCE
+from tests.bench.load import NOTHING, SECRET, SOURCE
 from tests.bench.machine import application_core
 from tests.bench.sink import Sink
-from tests.bench.variants import NOTHING, Counted, Variant
+from tests.bench.variants import Counted, Variant
 from tests.conftest import Servers
 from tests.e2e.api import Api
 
@@ -60,8 +60,12 @@ class OpsConnect(Variant):
 
     def empty(self) -> None:
         """Truncate the tables, checkpoint, and begin a new log."""
-        os.truncate(self._api.log, 0)
+        self.begin_log()
         self.database.run("TRUNCATE events, event_states, delivery_keys, inbox, conflicts", "CHECKPOINT")
+
+    def begin_log(self) -> None:
+        """Throw away what it logged so far."""
+        os.truncate(self._api.log, 0)
 
     def counted(self) -> Counted:
         """Read `/metrics`."""
@@ -85,6 +89,11 @@ class OpsConnect(Variant):
         return self.database.row(
             "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM delivery_keys), (SELECT count(*) FROM inbox)"
         )
+
+    def kept(self, delivery_ids: Sequence[str]) -> dict[str, str]:
+        """Look up which of these deliveries are kept, and as which events."""
+        query = "SELECT delivery_id, id::text FROM events WHERE delivery_id = ANY($1::text[])"
+        return dict(self.database.rows(query, delivery_ids))
 
     def spans_arrived(self) -> int:
         """Ask the sink."""

@@ -1,7 +1,7 @@
 """What came out: a table for people, a file for comparisons."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
@@ -14,32 +14,33 @@ from rich.table import Table
 
 from tests.bench.figures import LINES, Book, Line, verdicts
 from tests.bench.opsconnect import ON
-from tests.bench.rounds import MOST_FOREIGN_CORES, USUAL, Protocol, Result
+from tests.bench.rounds import MOST_FOREIGN_CORES, USUAL, Result
 
 WIDTH = 100
 FULL = 0.95
 """A core that is busier than that holds others up."""
 
 
-def write(folder: Path, results: Mapping[str, Result], protocol: Protocol, machine: Mapping[str, Any]) -> Path:
+def write(folder: Path, content: Mapping[str, Any]) -> Path:
     """Keep everything in a file named by the moment."""
     now = datetime.now().astimezone()
     path = folder / f"bench-{now:%Y-%m-%d-%H%M%S}.json"
-    book = Book(results)
-    content = {
-        "at": now.isoformat(timespec="seconds"),
-        "machine": machine,
-        "protocol": asdict(protocol),
-        "figures": {name: _figures(book, name) for name in results},
-        "results": {name: asdict(result) | {"faults": result.faults} for name, result in results.items()},
-    }
-    path.write_text(json.dumps(content, indent=1))
+    path.write_text(json.dumps({"at": now.isoformat(timespec="seconds"), **content}, indent=1))
     return path
 
 
-def _figures(book: Book, name: str) -> dict[str, Any]:
+def content(results: Mapping[str, Result], lines: Sequence[Line] = LINES) -> dict[str, Any]:
+    """Give figures and rounds for a file."""
+    book = Book(results)
+    return {
+        "figures": {name: _figures(book, name, lines) for name in results},
+        "results": {name: asdict(result) | {"faults": result.faults} for name, result in results.items()},
+    }
+
+
+def _figures(book: Book, name: str, lines: Sequence[Line]) -> dict[str, Any]:
     figures = {}
-    for line in LINES:
+    for line in lines:
         figure = line.find(book, name)
         if figure is None:
             continue
@@ -60,7 +61,7 @@ def wide_console() -> Console:
     return console if console.width >= WIDTH else Console(width=WIDTH)
 
 
-def show(console: Console, results: Mapping[str, Result], machine: Mapping[str, Any]) -> None:
+def show(console: Console, title: str, results: Mapping[str, Result], lines: Sequence[Line] = LINES) -> None:
     """Print the table, and say in words what was missed and what the table does not show."""
     book = Book(results)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, collapse_padding=True)
@@ -68,17 +69,16 @@ def show(console: Console, results: Mapping[str, Result], machine: Mapping[str, 
     for name in results:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("target", no_wrap=True, style="dim")
-    for section, lines in groupby(LINES, key=lambda line: line.section):
+    for section, its_lines in groupby(lines, key=lambda line: line.section):
         table.add_row(f"[bold]{section}[/]")
-        for line in lines:
+        for line in its_lines:
             table.add_row(f"  {line.label}", *(_cell(book, line, name) for name in results), _asked(line, results))
         table.add_section()
-    console.print("\n[bold]Intake[/]: 1 KB with its HMAC and an id of its own, one process on a core to itself\n")
+    console.print(f"\n{title}\n")
     console.print(table)
     console.print("\nMedians of the rounds, ± how far the farthest is from that.", style="dim", highlight=False)
-    for text in [*_judged(book), *_remarks(book)]:
+    for text in [*_judged(book, lines), *_remarks(book)]:
         console.print(text, highlight=False)
-    console.print(", ".join(f"{name} {value}" for name, value in machine.items()), style="dim", highlight=False)
 
 
 def _cell(book: Book, line: Line, name: str) -> str:
@@ -99,8 +99,8 @@ def _asked(line: Line, results: Mapping[str, Result]) -> str:
     return "\n".join(text if name == ON else f"{text} {name.removeprefix('tracing ')}" for name, text in asked.items())
 
 
-def _judged(book: Book) -> list[str]:
-    all_of_them = verdicts(book)
+def _judged(book: Book, lines: Sequence[Line]) -> list[str]:
+    all_of_them = verdicts(book, lines)
     said = [f"{sum(verdict.reached for verdict in all_of_them)} of {len(all_of_them)} targets reached."]
     said += [
         f"[yellow]Missed[/]: {verdict.variant}, {verdict.line.name} {verdict.figure.median:{verdict.line.number}}, "

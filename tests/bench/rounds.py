@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.bench import load, machine
-from tests.bench.clock import Clock, Machinery
+from tests.bench.clock import Clock
+from tests.bench.machinery import Machinery
 from tests.bench.opsconnect import SPANS_A_REQUEST
 from tests.bench.variants import NAIVE, Counted, Variant, resident_megabytes
 from tests.e2e.api import until
@@ -186,6 +187,8 @@ def turn(variant: Variant, machinery: Machinery, seconds: int, connections: int)
     seen = load.send(variant.port, seconds=seconds, connections=connections)
     used = Clock(variant.pid, machinery).since(before)
     faults = [f"{seen.errors} broken connections or missing answers"] if seen.errors else []
+    if not seen.requests:
+        faults.append("not one answer")
     if seen.refused:
         faults.append(f"{seen.refused} answers of 400 and above")
     since, rows, wrong = _kept(variant, counted, seen, connections)
@@ -207,16 +210,22 @@ def turn(variant: Variant, machinery: Machinery, seconds: int, connections: int)
     )
 
 
-def _kept(
-    variant: Variant, before: Counted | None, seen: load.Load, connections: int
-) -> tuple[Counted, int, list[str]]:
-    """Compare what was acknowledged with what is in Postgres, once what was in flight at the end has settled."""
+def settled(variant: Variant) -> tuple[Counted | None, tuple[int, ...]]:
+    """Give what it counts and what is in Postgres, once what was in flight has settled."""
 
-    def settled() -> tuple[Counted | None, tuple[int, ...]] | None:
+    def still() -> tuple[Counted | None, tuple[int, ...]] | None:
         counted, rows = variant.counted(), variant.rows()
         return (counted, rows) if counted == variant.counted() else None
 
-    after, rows = until(settled, what="a settled count")
+    counted, rows = until(still, what="a settled count")
+    return counted, rows
+
+
+def _kept(
+    variant: Variant, before: Counted | None, seen: load.Load, connections: int
+) -> tuple[Counted, int, list[str]]:
+    """Compare what was acknowledged with what is in Postgres."""
+    after, rows = settled(variant)
     if not rows:
         return Counted(), 0, []
     since = after.since(before) if after and before else Counted()

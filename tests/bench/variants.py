@@ -6,21 +6,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 import httpx
 import psutil
 
 from tests.bench.database import Database
-from tests.bench.load import SECRET
+from tests.bench.load import NOTHING, SECRET
 from tests.bench.machine import application_core
 from tests.bench.sink import Sink
 from tests.conftest import Servers
 from tests.e2e.api import free_port, until
 
 L0, NAIVE = "L0", "naive"
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
