@@ -8,6 +8,7 @@ import uvicorn
 import uvloop
 
 from app.infra.server import BACKLOG, listen
+from app.infra.serving import COLLECT_AFTER_OBJECTS
 from app.settings import load
 
 
@@ -34,4 +35,5 @@ async def _serve(app: Any, port: int, lifespan: Literal["on", "off"]) -> None:
     )
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
     await server.serve(sockets=[listen(settings)])

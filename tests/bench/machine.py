@@ -171,7 +171,7 @@ def _cpu_model() -> str:
 def _said(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
-    except FileNotFoundError:
+    except OSError:
         return ""
     return done.stdout.partition("\n")[0].strip()
 
