@@ -105,7 +105,7 @@ bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design
 
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood
-	@$(BIN)/python -m tests.bench --rounds 3 --seconds 3 --patience 5 $(ARGS)
+	@$(BIN)/python -m tests.bench --rounds 3 --seconds 3 --patience 5 --within 80 $(ARGS)
 
 .PHONY: overload
 overload: $(INSTALLED) wrk ## Flood one process with five times what it sustains, for a minute

@@ -22,7 +22,7 @@ TITLE = "[bold]Intake[/]: 1 KB with its HMAC and an id of its own, one process o
 def main() -> int:
     """Run it all and report."""
     chosen = _arguments()
-    protocol = Protocol(max(1, chosen.rounds), max(1, chosen.seconds), chosen.patience)
+    protocol = Protocol(max(1, chosen.rounds), max(1, chosen.seconds), chosen.within, chosen.patience)
     machine.end_what_we_started()
     machine.keep_off_the_application_core()
     console = report.wide_console()
@@ -76,7 +76,7 @@ def _measure(
             variants.append(make())
             stack.callback(variants[-1].stop)
         machine.check_pinning({variant.name: variant.pid for variant in variants})
-        return rounds.run(variants, machinery, protocol, tell)
+        return rounds.run(variants, machinery, protocol, protocol.courses, tell)
 
 
 def _arguments() -> argparse.Namespace:
@@ -89,6 +89,9 @@ def _arguments() -> argparse.Namespace:
         type=float,
         default=defaults.patience_seconds,
         help="seconds for quiet moments and repeated rounds",
+    )
+    parser.add_argument(
+        "--within", type=float, default=defaults.within_seconds, help="seconds, after which no further round is begun"
     )
     parser.add_argument("--sdk", action="store_true", help="measure the OpenTelemetry SDK's spans too")
     parser.add_argument("--overload", type=int, default=0, metavar="SECONDS", help="flood one process for so long")

@@ -2,13 +2,13 @@
 
 import asyncio
 import gc
+import os
 from typing import Any, Literal
 
 import uvicorn
 import uvloop
 
 from app.infra.server import BACKLOG, listen
-from app.infra.serving import COLLECT_AFTER_OBJECTS
 from app.settings import load
 
 
@@ -35,5 +35,5 @@ async def _serve(app: Any, port: int, lifespan: Literal["on", "off"]) -> None:
     )
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    gc.set_threshold(int(os.environ["BENCH_COLLECT_AFTER"]))
     await server.serve(sockets=[listen(settings)])

@@ -19,7 +19,7 @@ from tests.bench.figures import Bound, Line, cpu, over, own, p50, p99, per_cpu_s
 from tests.bench.load import BODY, PATH, SECRET
 from tests.bench.machinery import Machinery
 from tests.bench.opsconnect import OpsConnect
-from tests.bench.rounds import USUAL, Course, Patience, Protocol, Result
+from tests.bench.rounds import USUAL, Course, Protocol, Result
 from tests.e2e.sender import signed
 
 EMPTY, FULL = "empty", "full"
@@ -111,11 +111,5 @@ def measure(
         stack.callback(empty.stop)
         full = Full(machinery, folder, events, tell)
         stack.callback(full.stop)
-        variants = (empty, full)
-        results = {variant.name: Result(variant.name) for variant in variants}
-        for variant in variants:
-            tell(f"kept · warm-up · {variant.name}")
-            rounds.turn(variant, machinery, protocol.warm_up_seconds, USUAL)
-        course = Course(USUAL, protocol.rounds, protocol.seconds)
-        rounds.alternate(variants, machinery, course, Patience(protocol.patience_seconds), results, tell)
-        return results
+        courses = (Course(USUAL, protocol.seconds),)
+        return rounds.run((empty, full), machinery, protocol, courses, tell)

@@ -76,7 +76,9 @@ def show(console: Console, title: str, results: Mapping[str, Result], lines: Seq
         table.add_section()
     console.print(f"\n{title}\n")
     console.print(table)
-    console.print("\nMedians of the rounds, ± how far the farthest is from that.", style="dim", highlight=False)
+    rounds = max((len(its_rounds) for result in results.values() for its_rounds in result.rounds.values()), default=0)
+    said = f"\nMedians of {rounds} rounds, ± how far the farthest is from that."
+    console.print(said, style="dim", highlight=False)
     for text in [*_judged(book, lines), *_remarks(book)]:
         console.print(text, highlight=False)
 

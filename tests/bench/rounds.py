@@ -1,7 +1,7 @@
 """The protocol: warm up, then rounds in which every variant takes its turn, each round checked."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.bench import load, machine
@@ -14,15 +14,17 @@ from tests.e2e.api import until
 MOST_FOREIGN_CORES = 0.15
 USUAL, MANY, ONE = 64, 256, 1
 """Connections."""
+WARM_UP_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """So many rounds, so long, on so many connections."""
+    """A turn: so long, on so many connections."""
 
     connections: int
-    rounds: int
     seconds: int
+    without: frozenset[str] = frozenset()
+    """Who takes no part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,19 @@ class Protocol:
 
     rounds: int = 5
     seconds: int = 10
-    """Of a round on 64 connections; on 256 half of that, on one a fifth."""
+    """Of a turn on 64 connections; on 256 half of that, on one a fifth."""
+    within_seconds: float = float("inf")
+    """From the first turn on. No round is begun that would not end by then; one there is always."""
     patience_seconds: float = 180.0
     """For all waits for a quiet moment, and all rounds done again because others used the machine."""
 
     @property
-    def warm_up_seconds(self) -> int:
-        """The time after which nothing gets faster any more."""
-        return min(3, self.seconds)
-
-    @property
     def courses(self) -> tuple[Course, ...]:
-        """What is measured, in this order."""
+        """What a round consists of."""
         return (
-            Course(USUAL, self.rounds, self.seconds),
-            Course(MANY, self.rounds, max(1, self.seconds // 2)),
-            Course(ONE, self.rounds, max(1, self.seconds // 5)),
+            Course(USUAL, self.seconds),
+            Course(MANY, max(1, self.seconds // 2), frozenset({NAIVE})),  # it is no yardstick there
+            Course(ONE, max(1, self.seconds // 5)),
         )
 
 
@@ -122,45 +121,50 @@ class Patience:
 
 
 def run(
-    variants: Sequence[Variant], machinery: Machinery, protocol: Protocol, tell: Callable[[str], None]
+    variants: Sequence[Variant],
+    machinery: Machinery,
+    protocol: Protocol,
+    courses: Sequence[Course],
+    tell: Callable[[str], None],
 ) -> dict[str, Result]:
     """Take all the turns, and end the variants."""
     patience = Patience(protocol.patience_seconds)
     results = {variant.name: Result(variant.name) for variant in variants}
     for variant in variants:
         tell(f"warm-up · {variant.name}")
-        turn(variant, machinery, protocol.warm_up_seconds, USUAL)
-    for course in protocol.courses:
-        # The naive design is no yardstick there, and its turns are long.
-        taking_part = [variant for variant in variants if not (variant.name == NAIVE and course.connections == MANY)]
-        alternate(taking_part, machinery, course, patience, results, tell)
+        turn(variant, machinery, min(WARM_UP_SECONDS, protocol.seconds), USUAL)
+    for number in _in_time(protocol):
+        for course in courses:
+            for variant in (one for one in variants if one.name not in course.without):
+                tell(f"round {number} of {protocol.rounds} · {course.connections} connections · {variant.name}")
+                result = results[variant.name]
+                one = _undisturbed(variant, machinery, course, patience, result)
+                result.rounds.setdefault(course.connections, []).append(one)
     for variant in variants:
-        result = results[variant.name]
-        result.megabytes = resident_megabytes(variant.pid)
-        counted = variant.counted()
-        variant.stop()
-        result.spans_arrived = variant.spans_arrived()
-        if counted is not None and result.spans_arrived:
-            result.spans_expected = SPANS_A_REQUEST * counted.accepted + counted.flushes
-            result.spans_dropped = counted.spans_dropped
+        _end(variant, results[variant.name])
     return results
 
 
-def alternate(
-    variants: Sequence[Variant],
-    machinery: Machinery,
-    course: Course,
-    patience: Patience,
-    results: dict[str, Result],
-    tell: Callable[[str], None],
-) -> None:
-    """Run one course: in each round everybody once."""
-    for number in range(1, course.rounds + 1):
-        for variant in variants:
-            tell(f"{course.connections} connections · round {number} of {course.rounds} · {variant.name}")
-            result = results[variant.name]
-            one = _undisturbed(variant, machinery, course, patience, result)
-            result.rounds.setdefault(course.connections, []).append(one)
+def _in_time(protocol: Protocol) -> Iterator[int]:
+    """Number the rounds, as long as the next one would end in time if it took no longer than the longest so far."""
+    started = time.monotonic()
+    longest = 0.0
+    for number in range(1, protocol.rounds + 1):
+        began = time.monotonic()
+        if began + longest > started + protocol.within_seconds:
+            return
+        yield number
+        longest = max(longest, time.monotonic() - began)
+
+
+def _end(variant: Variant, result: Result) -> None:
+    result.megabytes = resident_megabytes(variant.pid)
+    counted = variant.counted()
+    variant.stop()
+    result.spans_arrived = variant.spans_arrived()
+    if counted is not None and result.spans_arrived:
+        result.spans_expected = SPANS_A_REQUEST * counted.accepted + counted.flushes
+        result.spans_dropped = counted.spans_dropped
 
 
 def _undisturbed(variant: Variant, machinery: Machinery, course: Course, patience: Patience, result: Result) -> Round:

@@ -11,6 +11,7 @@ from typing import Protocol
 import httpx
 import psutil
 
+from app.infra.serving import COLLECT_AFTER_OBJECTS
 from tests.bench.database import Database
 from tests.bench.load import NOTHING, SECRET
 from tests.bench.machine import application_core
@@ -77,7 +78,7 @@ class Alone(Variant):
         with application_core(), self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"tests.bench.{module}", str(self.port)],
-                env=clean | dict(more),
+                env=clean | {"BENCH_COLLECT_AFTER": str(COLLECT_AFTER_OBJECTS)} | dict(more),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
