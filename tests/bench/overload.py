@@ -6,6 +6,8 @@ Exit code 1: a promise was broken, or an answer was none of 200, 202, 429 and 50
 import argparse
 import sys
 import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,18 @@ from tests.bench import machine
 from tests.bench.figures import Bound
 from tests.bench.flooding import Outcome, Plan, measure
 from tests.bench.machinery import run_machinery
+from tests.bench.report import wide_console
 
 LEAST_GOODPUT = Bound(0.90)
 MOST_GROWTH = Bound(0.05, at_least=False)
 MOST_MILLISECONDS = Bound(2000, at_least=False)
 MOST_HASTY = Bound(0, at_least=False)
 FULL = 0.95
+ACCEPTED, REFUSED = (200, 202), (429, 503)
+
+
+Entry = tuple[str, str, str, float | None, Bound | None]
+"""Label, value as text, what else there is to say, value, bound."""
 
 
 def show(console: Console, outcome: Outcome) -> None:
@@ -38,7 +46,7 @@ def show(console: Console, outcome: Outcome) -> None:
         colour = "" if bound is None or value is None else "[green]" if reached else "[yellow]"
         table.add_row(label, f"{colour}{text}", more, str(bound) if bound else "")
         if not reached:
-            missed.append(f"[yellow]Missed[/]: {label} {text}, target {bound}")
+            missed.append(f"[yellow]Missed[/]: {label.strip()} {text}, target {bound}")
     plan = outcome.plan
     console.print(
         f"\n[bold]Overload[/]: {plan.times:g} times what one process sustains, for {plan.seconds} s, "
@@ -50,32 +58,32 @@ def show(console: Console, outcome: Outcome) -> None:
         console.print(line, highlight=False)
 
 
-def _lines(outcome: Outcome) -> list[tuple[str, str, str, float | None, Bound | None]]:
-    """Label, value as text, what else there is to say, value, bound."""
+def _lines(outcome: Outcome) -> list[Entry]:
     flood, memory = outcome.flood, outcome.megabytes
-    p50, p99 = outcome.milliseconds(0.5, 200, 202), outcome.milliseconds(0.99, 200, 202)
-    refused = outcome.milliseconds(0.99, 429, 503)
     refusals = sum(outcome.refusals.values())
     by_status = ", ".join(f"{number:,} × {status}" for status, number in outcome.refusals.items())
     accepted = outcome.accepted / flood.seconds
     return [
-        ("sustained/s", f"{outcome.maximum:,.0f}", "64 connections, before the flood", None, None),
+        ("sustained/s", f"{outcome.maximum:,.0f}", "256 connections, before the flood", None, None),
         ("sent, of that", f"{outcome.sent:.2f}", f"{outcome.sent * outcome.maximum:,.0f}/s", None, None),
         ("accepted, of that", f"{outcome.goodput:.2f}", f"{accepted:,.0f}/s", outcome.goodput, LEAST_GOODPUT),
-        ("  p50 ms", _milliseconds(p50), "the probe, from when it was due", None, None),
-        ("  p99 ms", _milliseconds(p99), "", p99, MOST_MILLISECONDS),
+        *_times(outcome, "accepted", ACCEPTED, MOST_MILLISECONDS),
         ("refused", f"{refusals:,}", by_status, None, None),
         ("  without Retry-After", f"{outcome.without_retry_after:,}", "", outcome.without_retry_after, MOST_HASTY),
-        ("  p99 ms", _milliseconds(refused), "the probe", None, None),
+        *_times(outcome, "refused", REFUSED, None),
         ("memory's growth", f"{outcome.growth:+.1%}", f"{memory[0]:.0f} MB at first, {max(memory):.0f} at most",
          outcome.growth, MOST_GROWTH),
         ("broken connections", f"{flood.broken:,}", "", None, None),
         ("answers after 5 s", f"{flood.late:,}", "", None, None),
+        ("probes without answer", f"{outcome.unanswered:,}", f"of {len(outcome.probed):,}", None, None),
     ]  # fmt: skip
 
 
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
+def _times(outcome: Outcome, what: str, statuses: Collection[int], bound: Bound | None) -> Iterator[Entry]:
+    for fresh, where in ((False, "on a kept connection"), (True, "on a new connection")):
+        p50, p99 = (outcome.milliseconds(share, statuses, fresh=fresh) for share in (0.5, 0.99))
+        if p50 is not None and p99 is not None:
+            yield f"  {what} {where}, p99 ms", f"{p99:,.0f}", f"p50 {p50:,.0f}, from when it was due", p99, bound
 
 
 def _remarks(outcome: Outcome) -> list[str]:
@@ -107,9 +115,7 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "refused": outcome.refusals,
         "kept": outcome.kept,
         "without_retry_after": outcome.without_retry_after,
-        "accepted_p50_ms": outcome.milliseconds(0.5, 200, 202),
-        "accepted_p99_ms": outcome.milliseconds(0.99, 200, 202),
-        "refused_p99_ms": outcome.milliseconds(0.99, 429, 503),
+        "probes": [asdict(answer) for answer in outcome.probed],
         "memory_growth": outcome.growth,
         "megabytes": outcome.megabytes,
         "unsent": outcome.flood.unsent,
@@ -130,7 +136,7 @@ def main() -> int:
     plan = Plan(max(3, chosen.seconds), chosen.times, chosen.connections)
     machine.end_what_we_started()
     machine.keep_off_the_application_core()
-    console = Console()
+    console = wide_console()
     with (
         tempfile.TemporaryDirectory(prefix="opsconnect-bench-") as folder,
         console.status("starting") as status,

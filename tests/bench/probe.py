@@ -23,19 +23,33 @@ class Answered:
     retry_after: bool
     milliseconds: float
     """From the moment at which it was due, so that a queue in front of us counts too."""
+    fresh: bool
+    """It came on a connection of its own."""
 
 
 class Probe:
-    """Sends at a steady rate over connections that it keeps."""
+    """Sends at a steady rate over so many connections at most.
 
-    def __init__(self, port: int, *, per_second: float, connections: int) -> None:
+    They are kept, and open before the first is due; or each webhook comes on a fresh one, as from a sender who is new.
+    """
+
+    def __init__(self, port: int, *, per_second: float, connections: int, fresh: bool) -> None:
         self._port = port
         self._per_second = per_second
-        self._free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        self._fresh = fresh
+        self._free: asyncio.Queue[_Connection] = asyncio.Queue()
         for _ in range(connections):
             self._free.put_nowait(_Connection(port))
         self._signature = hmac.digest(SECRET.encode(), BODY, "sha256").hex()
         self._prefix = f"probe-{next(_runs)}"
+
+    async def open(self) -> None:
+        """Open the connections that are kept."""
+        if not self._fresh:
+            connections = [self._free.get_nowait() for _ in range(self._free.qsize())]
+            for connection in connections:
+                await connection.open()
+                self._free.put_nowait(connection)
 
     async def run(self, seconds: float) -> list[Answered]:
         """Send for so long; return when all have been answered."""
@@ -55,13 +69,16 @@ class Probe:
         try:
             async with asyncio.timeout(LATE_SECONDS):
                 status, headers = await connection.exchange(self._request(delivery_id))
+            if self._fresh:
+                connection.close()
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             connection.close()
             status, headers = 0, {}
         finally:
             self._free.put_nowait(connection)
         milliseconds = (time.perf_counter() - due) * 1000
-        return Answered(delivery_id, status, headers.get("x-event-id", ""), "retry-after" in headers, milliseconds)
+        event_id, retry_after = headers.get("x-event-id", ""), "retry-after" in headers
+        return Answered(delivery_id, status, event_id, retry_after, milliseconds, self._fresh)
 
     def _request(self, delivery_id: str) -> bytes:
         head = (
@@ -79,11 +96,15 @@ class _Connection:
         self._port = port
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def exchange(self, request: bytes) -> tuple[int, dict[str, str]]:
-        """Send and give status and headers."""
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open it, unless it is."""
         if self._stream is None:
             self._stream = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._stream
+        return self._stream
+
+    async def exchange(self, request: bytes) -> tuple[int, dict[str, str]]:
+        """Send and give status and headers."""
+        reader, writer = await self.open()
         writer.write(request)
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines)

@@ -1,8 +1,6 @@
 """What the figures rest on: whose CPU time it was, which rounds count, and that the naive design is a fair rival."""
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,7 +11,6 @@ from tests.bench.kept import Full
 from tests.bench.load import BODY, PATH, SECRET, Load
 from tests.bench.machine import Stranger, used_by
 from tests.bench.machinery import Machinery
-from tests.bench.probe import Probe
 from tests.bench.rounds import USUAL, Result, Round
 from tests.bench.sink import Sink
 from tests.bench.variants import Naive
@@ -113,31 +110,3 @@ def test_events_made_by_sql_are_like_those_that_were_sent(full: Full) -> None:
     again = httpx.post(f"http://127.0.0.1:{full.port}{PATH}", content=BODY, headers=headers)
     kept = full.kept(["kept-500"])
     assert (again.status_code, again.json()["event_id"]) == (200, kept["kept-500"])
-
-
-async def test_the_probe_tells_refusals_broken_connections_and_the_wait_apart() -> None:
-    """A server that accepts, refuses with and without Retry-After, and hangs up, in turns."""
-    answers = [
-        b"HTTP/1.1 202 Accepted\r\nX-Event-Id: e-1\r\nContent-Length: 2\r\n\r\n{}",
-        b"HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n",
-        b"",
-    ]
-    left = iter(answers)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
-            while await reader.readuntil(BODY):
-                said = next(left)
-                writer.write(said)
-                if not said or b"close" in said:
-                    break
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        seen = await Probe(port, per_second=100, connections=1).run(0.04)
-    assert [(one.status, one.retry_after, one.event_id) for one in seen] == [
-        (202, False, "e-1"), (503, True, ""), (429, False, ""), (0, False, ""),
-    ]  # fmt: skip
-    assert len({one.delivery_id for one in seen}) == 4
