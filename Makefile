@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Poetry only reads the lock; pip installs, with every hash checked, from whatever index pip is set up for.
 $(POETRY):
@@ -102,6 +102,7 @@ SECONDS ?= 10
 .PHONY: bench
 bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design (ROUNDS=5 SECONDS=10); docs/performance.md
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) --overload 10 $(ARGS)
+	@$(BIN)/python -m tests.bench.verification
 
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood

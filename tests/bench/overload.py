@@ -28,7 +28,6 @@ MOST_HASTY = Bound(0, at_least=False)
 FULL = 0.95
 ACCEPTED, REFUSED = (200, 202), (429, 503)
 
-
 Entry = tuple[str, str, str, float | None, Bound | None]
 """Label, value as text, what else there is to say, value, bound."""
 
@@ -96,10 +95,7 @@ def _remarks(outcome: Outcome) -> list[str]:
         )
     if outcome.faults:
         return [*said, *(f"[bold red]Broken[/]: {fault}" for fault in outcome.faults)]
-    return [
-        *said,
-        f"Each of the {outcome.accepted:,} accepted webhooks is in Postgres.",
-    ]
+    return [*said, f"Each of the {outcome.accepted:,} accepted webhooks is in Postgres."]
 
 
 def content(outcome: Outcome) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def show(console: Console, title: str, results: Mapping[str, Result], lines: Seq
     console.print(f"\n{title}\n")
     console.print(table)
     rounds = max((len(its_rounds) for result in results.values() for its_rounds in result.rounds.values()), default=0)
-    said = f"\nMedians of {rounds} rounds, ± how far the farthest is from that."
+    said = f"\nMedians of {_several(rounds, 'round')}, ± how far the farthest is from that."
     console.print(said, style="dim", highlight=False)
     for text in [*_judged(book, lines), *_remarks(book)]:
         console.print(text, highlight=False)
@@ -113,8 +113,8 @@ def _judged(book: Book, lines: Sequence[Line]) -> list[str]:
     disturbed = sum(verdict.figure.disturbed for verdict in all_of_them)
     if disturbed:
         said.append(
-            f"[yellow]{disturbed} of them rest on rounds in which others were busy[/]: "
-            "believe the ratios by CPU, if anything"
+            f"[yellow]Of these verdicts {disturbed} rest on rounds in which others were busy[/]: "
+            "believe the ratios by CPU, if anything."
         )
     return said
 
@@ -124,7 +124,7 @@ def _remarks(book: Book) -> list[str]:
     rounds = [one for result in results for one in result.every_round]
     busy, again = sum(one.disturbed for one in rounds), sum(result.discarded for result in results)
     said = [
-        f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {len(rounds)} rounds; {again} done again."
+        f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {_several(len(rounds), 'turn')}; {again} done again."
     ]
     full = [name for name in book.results if _others_core(book, name) > FULL]
     if full:
@@ -139,6 +139,10 @@ def _remarks(book: Book) -> list[str]:
         said.append(f"Answered 202, and as many rows in each table: {counts}.")
     said += [_spans(result) for result in results if result.spans_arrived]
     return [*said, *(f"[bold red]Worthless[/]: {fault}" for fault in faults)]
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _others_core(book: Book, name: str) -> float:
