@@ -123,9 +123,8 @@ def _remarks(book: Book) -> list[str]:
     results = book.results.values()
     rounds = [one for result in results for one in result.every_round]
     busy, again = sum(one.disturbed for one in rounds), sum(result.discarded for result in results)
-    said = [
-        f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {_several(len(rounds), 'turn')}; {again} done again."
-    ]
+    turns = _several(len(rounds), "turn")
+    said = [f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {turns}; {again} done again."]
     full = [name for name in book.results if _others_core(book, name) > FULL]
     if full:
         said.append(
