@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Poetry only reads the lock; pip installs, with every hash checked, from whatever index pip is set up for.
 $(POETRY):
@@ -104,12 +104,21 @@ ROUNDS ?= 5
 SECONDS ?= 10
 
 .PHONY: bench
-bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn (ROUNDS=5 SECONDS=10); docs/performance.md
-	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) $(ARGS)
+bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design (ROUNDS=5 SECONDS=10); docs/performance.md
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) --overload 10 $(ARGS)
+	@$(BIN)/python -m tests.bench.verification
 
 .PHONY: bench-quick
-bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not
-	@$(BIN)/python -m tests.bench --rounds 3 --seconds 4 --repeats 0 --patience 3 $(ARGS)
+bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood
+	@$(BIN)/python -m tests.bench --rounds 3 --seconds 3 --patience 5 --within 80 $(ARGS)
+
+.PHONY: overload
+overload: $(INSTALLED) wrk ## Flood one process with five times what it sustains, for a minute
+	@$(BIN)/python -m tests.bench.overload $(ARGS)
+
+.PHONY: bench-verify
+bench-verify: $(INSTALLED) ## Measure what one verification costs, for ten providers
+	@$(BIN)/python -m tests.bench.verification $(ARGS)
 
 .PHONY: wrk
 wrk:

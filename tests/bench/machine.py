@@ -2,20 +2,29 @@
 
 import os
 import platform
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 APPLICATION_CORE = 0
+LOOK_SECONDS = 0.3
 _DISTRIBUTIONS = ("uvicorn", "uvloop", "httptools", "fastapi", "asyncpg", "redis", "opentelemetry-sdk", "opsconnect")
+
+
+def end_what_we_started() -> None:
+    """Let SIGTERM end this process by an exception, so that nothing we started outlives us."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def keep_off_the_application_core() -> None:
@@ -66,21 +75,61 @@ def cpu_seconds(processes: list[psutil.Process], *, with_ended: bool = True) -> 
     return total
 
 
-def foreign_cpu_seconds() -> float:
-    """CPU that everybody else has used since they started, those who have ended meanwhile included."""
+class Stranger(NamedTuple):
+    """A process that is not ours."""
+
+    parent: int
+    own: float
+    """CPU seconds since its start."""
+    ended: float
+    """Those of its children which have ended."""
+
+
+def strangers() -> dict[int, Stranger]:
+    """Look at everybody else, by process number."""
     ours = {process.pid for process in family(os.getpid())}
-    return cpu_seconds([process for process in psutil.process_iter() if process.pid not in ours])
+    seen = {}
+    for process in psutil.process_iter():
+        if process.pid in ours:
+            continue
+        try:
+            with process.oneshot():
+                times, parent = process.cpu_times(), process.ppid()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        seen[process.pid] = Stranger(parent, times.user + times.system, times.children_user + times.children_system)
+    return seen
 
 
-def wait_until_quiet(most: float, patience: float) -> float:
-    """Wait until others use less than `most` cores, but no longer than `patience` seconds; give what they use."""
+def used_by(before: Mapping[int, Stranger], after: Mapping[int, Stranger]) -> float:
+    """CPU seconds that they used between two looks, those included that ended in between.
+
+    What one that ended had used before the first look comes back in the figures of whoever among its forebears is still
+    there, and is taken off again.
+    """
+    known: defaultdict[int, float] = defaultdict(float)
+    for pid in before.keys() - after.keys():
+        heir = before[pid].parent
+        while heir in before and heir not in after:
+            heir = before[heir].parent
+        known[heir] += before[pid].own + before[pid].ended
+    nobody = Stranger(0, 0.0, 0.0)
+    return sum(
+        max(now.own - before.get(pid, nobody).own, 0.0)
+        + max(now.ended - before.get(pid, nobody).ended - known[pid], 0.0)
+        for pid, now in after.items()
+    )
+
+
+def wait_until_quiet(most: float, patience: float) -> None:
+    """Wait until others use less than `most` cores, but no longer than `patience` seconds."""
     deadline = time.monotonic() + patience
     while True:
-        started, before = time.monotonic(), foreign_cpu_seconds()
-        time.sleep(0.5)
-        used = (foreign_cpu_seconds() - before) / (time.monotonic() - started)
+        started, before = time.monotonic(), strangers()
+        time.sleep(LOOK_SECONDS)
+        used = used_by(before, strangers()) / (time.monotonic() - started)
         if used <= most or time.monotonic() >= deadline:
-            return used
+            return
 
 
 def fsync_milliseconds(folder: Path) -> float:
@@ -122,6 +171,15 @@ def _cpu_model() -> str:
 def _said(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
-    except FileNotFoundError:
+    except OSError:
         return ""
     return done.stdout.partition("\n")[0].strip()
+
+
+def check_pinning(processes: Mapping[str, int]) -> None:
+    """Make sure that every thread of an application process runs where it was put."""
+    if not can_pin():
+        return
+    for name, pid in processes.items():
+        for thread in psutil.Process(pid).threads():
+            assert os.sched_getaffinity(thread.id) == {APPLICATION_CORE}, name

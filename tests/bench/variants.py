@@ -1,27 +1,25 @@
-"""What is measured: the yardstick, and OpsConnect without and with spans, each as a process on a core of its own."""
+"""What is measured, each as a process on a core of its own; here the two yardsticks, `opsconnect.py` has the rest."""
 
-import asyncio
 import os
-import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import asyncpg
 import httpx
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.bench.load import SECRET, SOURCE
+from app.infra.serving import COLLECT_AFTER_OBJECTS
+from tests.bench.database import Database
+from tests.bench.load import NOTHING, SECRET
 from tests.bench.machine import application_core
 from tests.bench.sink import Sink
 from tests.conftest import Servers
-from tests.e2e.api import Api, free_port, until
+from tests.e2e.api import free_port, until
 
-SPANS_A_REQUEST = 4
-"""The server's and three children; the batch's span comes once a flush."""
+L0, NAIVE = "L0", "naive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,136 +52,102 @@ class Variant(Protocol):
     pid: int
 
     def empty(self) -> None:
-        """Forget everything: each round begins alike."""
+        """Make each round begin alike."""
 
     def counted(self) -> Counted | None:
         """Give its own figures; None where it has none."""
 
-    def rows(self) -> tuple[int, int, int]:
-        """Count events, delivery keys and inbox rows."""
+    def rows(self) -> tuple[int, ...]:
+        """Count the rows of each table that has one for each request since `empty`; nothing where there is none."""
+
+    def spans_arrived(self) -> int:
+        """Count its spans at the sink since the start."""
 
     def stop(self) -> None:
-        """End it."""
+        """End it; its last spans are out then. Safe to repeat."""
 
 
-class Echo(Variant):
-    """L0: what uvicorn leaves to anyone."""
+class Alone(Variant):
+    """A program of `tests.bench` on bare uvicorn; by itself L0: what uvicorn leaves to anyone."""
 
-    name = "L0"
-
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, name: str = L0, module: str = "echo", more: Mapping[str, str] = NOTHING) -> None:
+        self.name = name
         self.port = free_port()
-        with application_core():
-            self._process = subprocess.Popen([sys.executable, "-m", "tests.bench.echo", str(self.port)])
+        self._log = folder / f"{module}.log"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OPSCONNECT_", "OTEL_"))}
+        with application_core(), self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"tests.bench.{module}", str(self.port)],
+                env=clean | {"BENCH_COLLECT_AFTER": str(COLLECT_AFTER_OBJECTS)} | dict(more),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         self.pid = self._process.pid
-        until(self._answers, what="the yardstick")
+        try:
+            until(self._answers, 20, what=f"an answer of {name}")
+        except BaseException:
+            self.stop()
+            raise
 
     def _answers(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()[-3000:]
         try:
-            return httpx.post(f"http://127.0.0.1:{self.port}/").status_code == 202
+            return httpx.get(f"http://127.0.0.1:{self.port}/health").status_code in {200, 202}
         except httpx.TransportError:
             return False
 
     def empty(self) -> None:
-        """Do nothing: there is nothing."""
+        """Begin a new log: there is nothing else."""
+        os.truncate(self._log, 0)
 
     def counted(self) -> Counted | None:
         """It counts nothing."""
         return None
 
-    def rows(self) -> tuple[int, int, int]:
+    def rows(self) -> tuple[int, ...]:
         """It keeps nothing."""
-        return 0, 0, 0
+        return ()
+
+    def spans_arrived(self) -> int:
+        """It has none."""
+        return 0
 
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(20)
 
 
-class OpsConnect(Variant):
-    """The real `opsconnect serve` on a database of its own."""
+class Naive(Alone):
+    """What a common team writes: `naive.py`."""
 
-    def __init__(self, name: str, servers: Servers, folder: Path, sink: Sink | None = None) -> None:
-        """Spans go to the sink; without one there are none."""
-        self.name = name
-        self._servers = servers
-        self._database = servers.create_database()
-        spans = {
-            "OTEL_SDK_DISABLED": "false",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url if sink else "",
-            "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": ".*",  # our own questions must not be counted
-        }
-        self._api = Api(
-            self._database,
-            servers.redis.url(),
-            folder / f"{name.replace(' ', '-')}.log",
-            more={"BENCH_SECRET": SECRET, **(spans if sink else {})},
+    def __init__(self, servers: Servers, folder: Path, sink: Sink) -> None:
+        self._database = Database(servers)
+        self._sink = sink
+        super().__init__(
+            folder,
+            NAIVE,
+            "naive",
+            {
+                "BENCH_SECRET": SECRET,
+                "DATABASE_URL": self._database.url,
+                "REDIS_URL": servers.redis.url(),
+                "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint(NAIVE),
+            },
         )
-        self.port = self._api.port
-        self._api.apply(SOURCE)
-        try:
-            with application_core():
-                self._api.start()
-        except BaseException:
-            self._api.stop(signal.SIGKILL)
-            raise
-        assert self._api.process is not None
-        self.pid = self._api.process.pid
 
     def empty(self) -> None:
-        """Truncate the tables, checkpoint, and begin a new log."""
-        os.truncate(self._api.log, 0)
-        asyncio.run(self._empty())
+        """Truncate its table, checkpoint, and begin a new log."""
+        super().empty()
+        self._database.run("TRUNCATE webhook_events", "CHECKPOINT")
 
-    async def _empty(self) -> None:
-        connection = await asyncpg.connect(self._superuser_url)
-        try:
-            await connection.execute("TRUNCATE events, event_states, delivery_keys, inbox, conflicts")
-            await connection.execute("CHECKPOINT")
-        finally:
-            await connection.close()
+    def rows(self) -> tuple[int, ...]:
+        """Count its table."""
+        return self._database.row("SELECT count(*) FROM webhook_events")
 
-    def counted(self) -> Counted:
-        """Read `/metrics`."""
-        figures: dict[str, float] = {}
-        for family in text_string_to_metric_families(self._api.get("/metrics").text):
-            for sample in family.samples:
-                name = f"{sample.name}/{sample.labels['outcome']}" if "outcome" in sample.labels else sample.name
-                figures[name] = figures.get(name, 0) + sample.value
-        requests = {name: value for name, value in figures.items() if name.startswith("opsconnect_requests_total/")}
-        accepted = requests.get("opsconnect_requests_total/accepted", 0)
-        return Counted(
-            int(accepted),
-            int(sum(requests.values()) - accepted),
-            int(figures.get("opsconnect_flush_rows_count", 0)),
-            int(figures.get("opsconnect_flush_rows_sum", 0)),
-            int(figures.get("opsconnect_spans_dropped_total", 0)),
-        )
-
-    def rows(self) -> tuple[int, int, int]:
-        """Count them."""
-        return asyncio.run(self._rows())
-
-    async def _rows(self) -> tuple[int, int, int]:
-        connection = await asyncpg.connect(self._superuser_url)
-        try:
-            row = await connection.fetchrow(
-                "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM delivery_keys),"
-                " (SELECT count(*) FROM inbox)"
-            )
-        finally:
-            await connection.close()
-        assert row is not None
-        return row[0], row[1], row[2]
-
-    @property
-    def _superuser_url(self) -> str:
-        return self._servers.postgres.superuser_url(self._database.rpartition("/")[2])
-
-    def stop(self) -> None:
-        """Drain it; its last spans are out then."""
-        self._api.stop()
+    def spans_arrived(self) -> int:
+        """Ask the sink."""
+        return self._sink.spans(NAIVE)
 
 
 def resident_megabytes(pid: int) -> float:
