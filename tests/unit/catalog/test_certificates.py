@@ -1,6 +1,7 @@
 """Keys and certificates in all the ways they are written, and Apple's chain in all the ways it can be wrong."""
 
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine
 from app.core.catalog.schemes import SCHEMES
@@ -15,7 +18,7 @@ from app.core.catalog.schemes.apple import INTERMEDIATE, LEAF
 from app.core.catalog.schemes.keys import ed25519, from_jwk, p256, public_key, rsa
 from app.core.catalog.schemes.signing import SIGNERS
 from app.core.catalog.schemes.signing.generated import certificate
-from tests.unit.catalog.samples import NOW, both_sides, signed, unsigned, verdict
+from tests.unit.catalog.samples import EXAMPLES, NOW, both_sides, signed, unsigned, verdict
 
 
 def chain(**wrong: Any) -> tuple[Credentials, Credentials]:
@@ -69,6 +72,33 @@ def test_a_chain_from_the_pinned_root_is_believed() -> None:
 )
 def test_a_chain_that_is_not_apples_is_refused(wrong: dict[str, Any]) -> None:
     assert code(*chain(**wrong)) == "certificate_refused"
+
+
+@settings(max_examples=EXAMPLES * 4, deadline=None)
+@given(st.integers(min_value=0), st.sampled_from([0, 1]))
+def test_one_changed_bit_of_a_certificate_raises_nothing_and_makes_no_other_leaf(bit: int, which: int) -> None:
+    """The token is signed anew each time, so that it is the chain that is judged."""
+    private, public = both_sides("apple_jws")
+    x5c = json.loads(private.settings["x5c"])
+    content = bytearray(base64.b64decode(x5c[which]))
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    x5c[which] = base64.b64encode(content).decode()
+    outcome = code(private._replace(settings={**private.settings, "x5c": json.dumps(x5c)}), public)
+    assert outcome == "certificate_refused" or which == 1
+    pem = b"-----BEGIN CERTIFICATE-----" + x5c[which].encode() + b"-----END CERTIFICATE-----"
+    with contextlib.suppress(ValueError):
+        public_key(pem)
+
+
+def test_a_certificate_of_an_unknown_curve_is_refused() -> None:
+    private, public = both_sides("apple_jws")
+    x5c = json.loads(private.settings["x5c"])
+    curve = bytes.fromhex("2a8648ce3d030107")
+    for which in (0, 1):
+        changed = base64.b64decode(x5c[which]).replace(curve, curve[:-1] + b"\x63")
+        sent = [*x5c[:which], base64.b64encode(changed).decode(), *x5c[which + 1 :]]
+        other = private._replace(settings={**private.settings, "x5c": json.dumps(sent)})
+        assert code(other, public) == "certificate_refused"
 
 
 def test_a_key_on_another_curve_is_refused() -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.clock import judge_age
 from app.core.catalog.schemes.jws import LONGEST_IN_BODY, Jws, es256_verifies, parse
+from app.core.catalog.schemes.keys import UNREADABLE
 from app.core.catalog.schemes.mac import setting
 from app.core.catalog.schemes.reading import json_object, text
 from app.core.catalog.schemes.refused import Refused, proved, refusing
@@ -60,19 +61,17 @@ def leaf_key(chain: list[bytes], pinned: x509.Certificate | None, at: float) -> 
         root = pinned or brought
         leaf.verify_directly_issued_by(intermediate)
         intermediate.verify_directly_issued_by(root)
-        marked = bool(leaf.extensions.get_extension_for_oid(LEAF)) and bool(
-            intermediate.extensions.get_extension_for_oid(INTERMEDIATE)
-        )
+        leaf.extensions.get_extension_for_oid(LEAF)
+        intermediate.extensions.get_extension_for_oid(INTERMEDIATE)
         authority = intermediate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+        valid = all(_valid(each, at) for each in (leaf, intermediate, root))
+        key = leaf.public_key()
+    except (*UNREADABLE, TypeError, InvalidSignature, x509.ExtensionNotFound):
         raise Refused("certificate_refused", "x5c is no chain of Apple's certificates for the App Store") from None
-    if not marked or not authority:
+    if not authority or not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise Refused("certificate_refused", "x5c is no chain of Apple's certificates for the App Store")
-    if not all(_valid(each, at) for each in (leaf, intermediate, root)):
+    if not valid:
         raise Refused("certificate_refused", "a certificate of x5c was not valid when the payload was signed")
-    key = leaf.public_key()
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise Refused("certificate_refused", "the first certificate of x5c has no key on P-256")
     return key
 
 
@@ -81,7 +80,7 @@ def _pinned_root(root_der_b64: str | None) -> x509.Certificate | None:
         return None
     try:
         return x509.load_der_x509_certificate(binascii.a2b_base64(root_der_b64, strict_mode=True))
-    except ValueError:
+    except UNREADABLE:
         raise ValueError("the setting root_der_b64 is no certificate in base64") from None
 
 

@@ -22,10 +22,17 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 Key = TypeVar("Key", RSAPublicKey, EllipticCurvePublicKey, Ed25519PublicKey)
 
+UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    CryptographyDeprecationWarning,  # where warnings are errors
+)
+"""What the library raises for keys and certificates that are broken, or of a kind that it does not know."""
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 _BLANKS = re.compile(rb"\\n|\s")  # a line break may have come as two characters, through an environment variable
@@ -63,7 +70,7 @@ def public_key(text: bytes) -> PublicKey:
             key: object = x509.load_der_x509_certificate(_der(text)).public_key()
         else:
             key = load_der_public_key(_der(text))
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise ValueError("this is neither a public key nor a certificate in PEM or base64") from None
     if isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
         return key
