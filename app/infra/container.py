@@ -50,6 +50,7 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
+from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
@@ -144,6 +145,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
+        follow = FollowChallenge(
+            outgoing,
+            on_followed=lambda source: _log.info("challenge.followed", source=source),
+            on_failure=lambda source, error: _log.warning("challenge.not_followed", source=source, reason=str(error)),
+        )
+        stack.push_async_callback(follow.close)
         references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
         secrets = CachedSecrets(references)
         store = GroupCommit(
@@ -166,7 +173,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
-        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note)
+        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note, follow)
         yield Container(
             settings=settings,
             application=Application(

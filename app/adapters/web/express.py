@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from app.adapters.web.answers import Answer, answer_to
@@ -54,13 +55,20 @@ class ExpressLane:
     """The short way of one process."""
 
     def __init__(
-        self, ingest: IngestWebhook, telemetry: Telemetry, rates: LeasedRates, *, body_limit_bytes: int
+        self,
+        ingest: IngestWebhook,
+        telemetry: Telemetry,
+        rates: LeasedRates,
+        *,
+        body_limit_bytes: int,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`body_limit_bytes`: of a source that says nothing of its own."""
         self._ingest = ingest
         self._rates = rates
         self._telemetry = telemetry
         self._body_limit_bytes = body_limit_bytes
+        self._clock_ns = clock_ns
         self._arrived: list[_Arrived] = []
 
     def take(self, connection: Connection, data: bytes, head_bytes: int, loop: asyncio.AbstractEventLoop) -> bool:
@@ -69,7 +77,7 @@ class ExpressLane:
             return False
         if not self._arrived:
             loop.call_soon(self._turn)
-        self._arrived.append(_Arrived(connection, data, head_bytes, time.time_ns()))
+        self._arrived.append(_Arrived(connection, data, head_bytes, self._clock_ns()))
         return True
 
     def _turn(self) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -96,9 +96,9 @@ def _search(path: str, content: Any) -> Any:
         return None  # a content of another shape than the path expects holds nothing there
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _compiled(path: str) -> Callable[[Any], Any]:
-    """Make a path ready. Paths come from the catalogue alone, so there are only so many."""
+    """Make a path ready. Paths come from the catalogue and from sources, so there are only so many."""
     if not _NAMES.fullmatch(path):
         return jmespath.compile(path).search
     names = path.split(".")
