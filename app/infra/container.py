@@ -173,7 +173,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
-        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note, follow)
+        ingest = IngestWebhook(
+            PrepareSource(sources, secrets, keys),
+            store,
+            refusal_book.note,
+            follow,
+            budget_seconds=settings.ingest_budget_seconds,
+        )
         yield Container(
             settings=settings,
             application=Application(

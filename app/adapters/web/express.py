@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 SOURCE_PATH = "/api/v1/webhooks/"
 
+MOST_IN_A_TURN = 64
+"""More would hold everybody else up: new connections, answers that are ready, health."""
+
 _START = b"POST /api/v1/webhooks/"
 _VERSION = b" HTTP/1.1\r\n"
 _FIELD = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
@@ -76,12 +79,14 @@ class ExpressLane:
         if not data.startswith(_START):
             return False
         if not self._arrived:
-            loop.call_soon(self._turn)
+            loop.call_soon(self._turn, loop)
         self._arrived.append(_Arrived(connection, data, head_bytes, self._clock_ns()))
         return True
 
-    def _turn(self) -> None:
-        arrived, self._arrived = self._arrived, []
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        arrived, self._arrived = self._arrived[:MOST_IN_A_TURN], self._arrived[MOST_IN_A_TURN:]
+        if self._arrived:
+            loop.call_soon(self._turn, loop)
         for one in arrived:
             try:
                 if not self._begin(one):

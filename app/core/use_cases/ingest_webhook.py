@@ -1,5 +1,7 @@
 """The main job: a request comes in, is proved genuine, is kept exactly once, and gets its receipt."""
 
+import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,6 +101,8 @@ class IngestWebhook:
     """Takes what was refused, to look at later. Never waits."""
     follow: Callable[[Source, HandshakeAnswer], None]
     """Does what a challenge asks for beside its answer: calls an address of the provider. Never waits."""
+    budget_seconds: float = 1.8
+    """The longest that a request waits for what it needs, its commit included."""
 
     async def __call__(self, request: WebhookRequest) -> Receipt:
         """Take it in; what is refused is noted. Raises what `take_in` raises."""
@@ -112,27 +116,39 @@ class IngestWebhook:
 
         Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
         """
-        ready = await self.prepare(request.source)
-        if ready is None:
-            return Refused("unknown_source")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout_at(began + self.budget_seconds):
+                ready = await self.prepare(request.source)
+                if ready is None:
+                    return Refused("unknown_source")
+                decision = await self._decide(ready, request)
+        except TimeoutError:
+            raise Unavailable("what verifying needs did not come in time") from None
+        if isinstance(decision, Challenged):
+            return self._challenged(ready, request, decision)
+        if isinstance(decision, Refused):
+            return decision
+        left = min(self.budget_seconds, ready.budget_seconds or math.inf) - (loop.time() - began)
+        (outcome,) = await self.store.append((decision.event,), budget_seconds=max(left, 0.0))
+        return _receipt(outcome, request.delivery, decision.prescribed)
+
+    async def _decide(self, ready: Ready, request: WebhookRequest) -> "_Event | Challenged | Refused":
+        """Decide, and fetch what keys that takes."""
         decision = _decided(ready, request)
         for _ in range(MOST_FETCHES):
             if not isinstance(decision, KeyWanted):
-                break
+                return decision
             try:
                 ready = await self.prepare.with_key(ready, decision.url)
             except KeyMissing as error:
                 return _not_genuine(ready, request, NotGenuine("key_unknown", str(error)))
             decision = _decided(ready, request)
-        if isinstance(decision, KeyWanted):
-            detail = f"{decision.url} does not hold the key that signed this"
-            return _not_genuine(ready, request, NotGenuine("key_unknown", detail))
-        if isinstance(decision, Challenged):
-            return self._challenged(ready, request, decision)
-        if isinstance(decision, Refused):
+        if not isinstance(decision, KeyWanted):
             return decision
-        (outcome,) = await self.store.append((decision.event,))
-        return _receipt(outcome, request.delivery, decision.prescribed)
+        detail = f"{decision.url} does not hold the key that signed this"
+        return _not_genuine(ready, request, NotGenuine("key_unknown", detail))
 
     def at_once(self, ready: Ready, request: WebhookRequest, answer: Answer) -> bool:
         """Do the same without a coroutine, for a source that is prepared: what came of it, `answer` is told.
@@ -147,7 +163,7 @@ class IngestWebhook:
             def settled(outcome: Outcome | OpsConnectError) -> None:
                 answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery, prescribed))
 
-            self.store.submit(decision.event, settled)
+            self.store.submit(decision.event, settled, budget_seconds=ready.budget_seconds)
             return True
         if isinstance(decision, KeyWanted):
             return False

@@ -20,6 +20,10 @@ from app.core.ports.source_registry import SourceRegistry
 AT_HAND_SECONDS = 1.0
 KEY_IS_FRESH_SECONDS = 60.0
 """A key younger than that is not fetched again because a request claims to be signed by another one."""
+ON_THE_WAY_SECONDS = 0.2
+"""Of the time that a provider gives for an answer, what the network takes."""
+SHORT_SECONDS = 5.0
+"""Providers that wait longer than that leave us all the time we take."""
 MOST_KEYS = 8
 """Of one source at hand at once; certificates and keys of a provider change now and then."""
 
@@ -37,6 +41,8 @@ class Ready(NamedTuple):
     """Its provider sends challenges."""
     signs_url: bool
     """The address that the provider was given is signed."""
+    budget_seconds: float | None = None
+    """What its provider leaves us to answer in, where that is less than we take; None: it leaves us time."""
     missing: str = ""
     """Why nothing can be verified: a secret is not there, and only challenges can be answered."""
 
@@ -117,7 +123,15 @@ def _without_secret(source: Source, error: SecretMissing) -> Ready:
     provider = provider_of(source)
     if provider.name not in HANDSHAKES:
         raise Unavailable(missing) from error
-    return Ready(source, provider, Credentials(), _unverified, delivery_of(source), True, False, missing)
+    return Ready(
+        source, provider, Credentials(), _unverified, delivery_of(source), True, False, _budget(provider), missing
+    )
+
+
+def _budget(provider: Provider) -> float | None:
+    if provider.answer_seconds is None or provider.answer_seconds > SHORT_SECONDS:
+        return None
+    return max(provider.answer_seconds - ON_THE_WAY_SECONDS, ON_THE_WAY_SECONDS)
 
 
 def ready(source: Source, credentials: Credentials) -> Ready:
@@ -135,7 +149,16 @@ def ready(source: Source, credentials: Credentials) -> Ready:
             raise Unavailable(f"source {source.name} cannot verify: {error}") from None
         url_is_signed = signs_url(scheme)
     provider = provider_of(source)
-    return Ready(source, provider, credentials, verify, delivery_of(source), provider.name in HANDSHAKES, url_is_signed)
+    return Ready(
+        source,
+        provider,
+        credentials,
+        verify,
+        delivery_of(source),
+        provider.name in HANDSHAKES,
+        url_is_signed,
+        _budget(provider),
+    )
 
 
 def _unverified(_request: SignedRequest, _now: float | None) -> Verdict:
