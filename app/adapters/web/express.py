@@ -107,7 +107,9 @@ class ExpressLane:
         body = data[head_bytes:]
         if len(body) > (self._body_limit_bytes if limit is None else limit):
             return False
-        headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(data, 0, head_bytes)]
+        headers = [(name.lower(), value) for name, value in _FIELD.findall(data, 0, head_bytes)]
+        if data.find(b" \r", 0, head_bytes) >= 0 or data.find(b"\t\r", 0, head_bytes) >= 0:
+            headers = [(name, value.rstrip(b" \t")) for name, value in headers]
         named = dict(headers)
         if not _UNUSUAL.isdisjoint(named):
             return False

@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from app.core.catalog.identification import identify
+from app.core.catalog.identification import Identifier
 from app.core.catalog.proof import Genuine, SignedRequest
-from app.core.catalog.provider import Delivery
 from app.core.domain.credentials import chosen
 from app.core.domain.delivery_key import delivery_key, printable
 from app.core.domain.errors import Fault
@@ -28,9 +27,9 @@ class Received(NamedTuple):
     traceparent: str
 
 
-def event_of(delivery: Delivery, request: SignedRequest, received: Received) -> NewEvent:
+def event_of(identify: Identifier, request: SignedRequest, received: Received) -> NewEvent:
     """Make the event of a request; one that cannot be read, though it is to say in its body who it is, is set aside."""
-    identity = identify(delivery, request)
+    identity = identify(request)
     digest = sha256(request.body)
     raw_id = identity.key or b"sha256:" + digest.hexdigest().encode()
     type_ = printable(identity.event_type)[:LONGEST_TYPE] if identity.event_type else None

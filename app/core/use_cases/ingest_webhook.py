@@ -226,7 +226,7 @@ def _decided(ready: Ready, request: WebhookRequest) -> _Decision:
         return _not_genuine(ready, request, verdict)
     received = Received(source, verdict, delivery.started_ns, delivery.trace.traceparent)
     if not request.lead:
-        return _Event(event_of(ready.delivery, signed, received), prescribed)
+        return _Event(event_of(ready.identify, signed, received), prescribed)
     event = lead_event(signed, received)
     if isinstance(event, NewEvent):
         return _Event(event, prescribed)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.core.catalog.handshakes import HANDSHAKES
+from app.core.catalog.identification import Identifier, identifier
 from app.core.catalog.proof import UNVERIFIED, Credentials, SignedRequest, Verdict, Verifier
-from app.core.catalog.provider import Delivery, Provider
+from app.core.catalog.provider import Provider
 from app.core.catalog.rows import Malformed
 from app.core.catalog.sources import delivery_of, provider_of, scheme_of, signs_url
 from app.core.catalog.verifying import prepare
@@ -35,8 +36,8 @@ class Ready(NamedTuple):
     provider: Provider
     credentials: Credentials
     verify: Verifier
-    delivery: Delivery
-    """How its deliveries are told apart and named."""
+    identify: Identifier
+    """Tells its deliveries apart, and names them."""
     shakes_hands: bool
     """Its provider sends challenges."""
     signs_url: bool
@@ -124,7 +125,15 @@ def _without_secret(source: Source, error: SecretMissing) -> Ready:
     if provider.name not in HANDSHAKES:
         raise Unavailable(missing) from error
     return Ready(
-        source, provider, Credentials(), _unverified, delivery_of(source), True, False, _budget(provider), missing
+        source,
+        provider,
+        Credentials(),
+        _unverified,
+        identifier(delivery_of(source)),
+        True,
+        False,
+        _budget(provider),
+        missing,
     )
 
 
@@ -154,7 +163,7 @@ def ready(source: Source, credentials: Credentials) -> Ready:
         provider,
         credentials,
         verify,
-        delivery_of(source),
+        identifier(delivery_of(source)),
         provider.name in HANDSHAKES,
         url_is_signed,
         _budget(provider),
