@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.memory.rate_limit import MemoryRateLimit
-from app.adapters.outgoing.client import AiohttpOutgoing
-from app.adapters.outgoing.dialling import AttemptBudget
+from app.adapters.outgoing.budget import AttemptBudget
+from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
@@ -128,7 +128,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        outgoing = AiohttpOutgoing(
+        outgoing = OutgoingOnDemand(
             agent=f"OpsConnect/{VERSION}",
             budget=AttemptBudget(
                 dns_seconds=settings.outgoing_dns_seconds,
