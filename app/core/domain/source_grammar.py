@@ -1,11 +1,11 @@
 """How a source is written in a document, and everything that can be wrong with one."""
 
 import re
-from collections.abc import Callable
 from typing import Literal
 
 from app.core.domain.document import Part, kind, shown
 from app.core.domain.request_grammar import read_address, read_header_name, read_place, read_rate, read_size
+from app.core.domain.secret_grammar import HOW_TO_LIST_SECRETS, SecretFault, read_secrets
 from app.core.domain.source import DIGEST, NAME, HmacScheme, Source
 
 KEYS = ("name", "provider", "verify", "delivery_key", "type", "secrets", "body_limit", "limits", "public_url")
@@ -17,10 +17,6 @@ LATER = {
 SCHEME_KEYS = ("header", "prefix", "encoding")
 
 HOW_TO_VERIFY = "say how it signs with verify: {header: …}, or verify: none"
-HOW_TO_LIST_SECRETS = 'secrets: ["env:NAME", "file:PATH"]'
-
-SecretFault = Callable[[str], str | None]
-"""Judges a reference by its form: what is wrong with it, or None."""
 
 _PROVIDER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"(?:[!-~][ -~]{0,63})?")
@@ -143,19 +139,8 @@ def _secrets(
         return ()
     if part.value == []:
         part.fault(f"is empty: a source that verifies needs one at least: {HOW_TO_LIST_SECRETS}")
-    return _references(part, secret_fault)
-
-
-def _references(part: Part, secret_fault: SecretFault) -> tuple[str, ...]:
-    references: list[str] = []
-    for item in part.items(HOW_TO_LIST_SECRETS):
-        reference = item.text('"env:NAME" or "file:PATH"')
-        if reference is None:
-            continue
-        if fault := secret_fault(reference):
-            item.fault(fault)
-        elif reference in references:
-            item.fault("is there twice")
-        else:
-            references.append(reference)
-    return tuple(references)
+    uses = read_secrets(part, secret_fault)
+    for number, use in enumerate(uses):
+        if use.not_after is not None:
+            part.fault("is not in this version: leave it out", number, "not_after")
+    return tuple(use.reference for use in uses)
