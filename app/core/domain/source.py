@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Self
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
@@ -72,6 +73,8 @@ class Source:
     """None: as the provider identifies its deliveries, or the body's digest."""
     type: Place | None = None
     """None: as the provider names its events."""
+    expiries: tuple[tuple[str, datetime], ...] = ()
+    """When a reference among the secrets proves nothing any more, in UTC."""
     tolerance_seconds: float | None = None
     """How old a signed timestamp may be; None: as old as the scheme says."""
     settings: tuple[tuple[str, str], ...] = ()
