@@ -162,6 +162,11 @@ class Settings(BaseSettings):
     drain_in_flight_seconds: float = Field(4.0, ge=0, description="then finish what is in flight")
     drain_telemetry_seconds: float = Field(3.0, ge=0, description="then flush spans")
 
+    @property
+    def seal_keys(self) -> tuple[str, ...]:
+        """The references to seal keys, the one that seals first."""
+        return tuple(reference.strip() for reference in self.seal_key.split(",")) if self.seal_key else ()
+
 
 def load(**overrides: object) -> Settings:
     """Read the settings. Raises `Invalid` with every problem, each named by its variable."""

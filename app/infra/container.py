@@ -26,12 +26,15 @@ from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
+from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
+from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
+from app.adapters.secrets.handshake import HandshakeSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
 from app.core.domain.errors import OpsConnectError, Unfit
@@ -46,12 +49,16 @@ from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
+from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_refusals import BrowseRefusals
+from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
+from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.infra import database_url
 from app.infra.supervisor import Duty
@@ -144,7 +151,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
-        references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
+        stores: dict[str, SecretStore] = {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
+        sealing = AesGcmSealing(settings.seal_keys, CachedSecrets(ReferencedSecrets(stores)))
+        registrations = PostgresRegistrations(connections)
+        references = ReferencedSecrets({**stores, "handshake": HandshakeSecrets(registrations, sealing)})
         secrets = CachedSecrets(references)
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
@@ -176,6 +186,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references),
+                browse_sources=BrowseSources(sources, registrations, settings.public_url),
+                register_source=RegisterSource(sources, registrations, sealing),
+                offer_secret=OfferSecret(registrations, sealing),
             ),
             connections=connections,
             engine=engine,
