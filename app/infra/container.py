@@ -45,6 +45,7 @@ from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
 from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
+from app.core.policies.registering_sources import RegisteringSources
 from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
@@ -129,8 +130,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
         shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
         stack.push_async_callback(shield.write_counts)
+        registrations = PostgresRegistrations(connections)
         sources = CachedSources(
-            PostgresSourceRegistry(connections),
+            RegisteringSources(PostgresSourceRegistry(connections), registrations),
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
@@ -153,7 +155,6 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(keys.close)  # after the client: it is undone first
         stores: dict[str, SecretStore] = {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
         sealing = AesGcmSealing(settings.seal_keys, CachedSecrets(ReferencedSecrets(stores)))
-        registrations = PostgresRegistrations(connections)
         references = ReferencedSecrets({**stores, "handshake": HandshakeSecrets(registrations, sealing)})
         secrets = CachedSecrets(references)
         store = GroupCommit(

@@ -127,6 +127,19 @@ async def test_a_source_is_registered_its_provider_brings_a_secret_and_it_is_sho
     }
 
 
+async def test_applying_such_a_source_lets_it_expect_its_first_secret_and_applying_it_again_does_not(
+    shell: Shell,
+) -> None:
+    file = '{sources: [{name: notion, provider: notion, verify: {header: X-N}, secrets: ["handshake:notion"]}]}'
+    applied = shell("apply", "-f", "-", stdin=file)
+    assert (applied.code, len(applied.err)) == (0, 1)
+    assert "handshake:notion holds no secret: a registration is pending until 20" in applied.err[0]
+    first = said(shell("sources", "show", "notion", "--json"))["registration"]
+    assert first["pending"] is True
+    assert shell("apply", "-f", "-", stdin=file).code == 0
+    assert said(shell("sources", "show", "notion", "--json"))["registration"] == first
+
+
 async def test_a_seal_key_that_is_not_here_is_a_warning(shell: Shell) -> None:
     del shell.variables["OPSCONNECT_SEAL_KEY"]
     answer = shell("sources", "register", "asana")

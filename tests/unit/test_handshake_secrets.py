@@ -50,7 +50,7 @@ async def test_if_one_of_several_cannot_be_opened_none_is_given_and_the_text_nam
         await house.offer(ASANA, b"canary " + key.encode())
     house.keys = keys
     with pytest.raises(
-        SecretMissing, match=rf"handshake:asana cannot be opened: .*{why}.*forget asana [12]'"
+        SecretMissing, match=rf"handshake:asana cannot be opened here: .*{why}.*forget asana [12]'"
     ) as missing:
         await house.kept()
     assert "canary" not in str(missing.value)

@@ -38,8 +38,8 @@ class HandshakeSecrets(SecretStore):
             try:
                 opened.append(await self._sealing.open(kept.sealed, purpose=PURPOSE, owner=name))
             except (NoSealKey, NotOpened) as error:
-                way_out = f"if it is lost, run 'opsconnect sources forget {name} {kept.id}' and register anew"
-                raise SecretMissing(f"{reference} cannot be opened: {error}; {way_out}") from error
+                way_out = f"should its key be lost, run 'opsconnect sources forget {name} {kept.id}' and register anew"
+                raise SecretMissing(f"{reference} cannot be opened here: {error}; {way_out}") from error
         return tuple(opened)
 
     def fault(self, reference: str) -> str | None:
