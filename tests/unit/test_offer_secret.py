@@ -190,8 +190,9 @@ async def test_a_flood_of_offers_takes_no_more_than_its_share_of_the_database() 
     first = [asyncio.create_task(offer(ASANA, FIRST)) for _ in range(MOST_AT_ONCE)]
     for _ in first:
         await registrations.asked.acquire()
-    with pytest.raises(Unavailable, match="at once"):
-        await offer(ASANA, FIRST)
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable, match="at once"):
+            await offer(ASANA, FIRST)
     registrations.answering.set()
     refused = await asyncio.gather(*first, return_exceptions=True)
     assert {type(error) for error in refused} == {NotPending}

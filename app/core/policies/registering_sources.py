@@ -34,8 +34,8 @@ class RegisteringSources(SourceRegistry):
             return await self._inner.apply(sources, dry_run=dry_run)
         expected = {source.name for source in await self._inner.all() if expects_secrets(source)}
         changes = await self._inner.apply(sources)
-        for source, change in zip(sources, changes, strict=True):
-            if change != "unchanged" and expects_secrets(source) and source.name not in expected:
+        for source in sources:
+            if expects_secrets(source) and source.name not in expected:
                 await self._open(source.name)
         return changes
 
