@@ -8,10 +8,10 @@ from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.handshake import HandshakeSecrets
-from app.core.domain.source import HmacScheme, Source
+from app.core.domain.source import ListedScheme, Source
 from app.core.use_cases.offer_secret import OfferSecret
 
-ASANA = Source("asana", "asana", HmacScheme("x-hook-signature"), secrets=("handshake:asana",))
+ASANA = Source("asana", "asana", ListedScheme(), secrets=("handshake:asana",))
 KEYS = {"OLD": "0f" * 32, "NEW": "f0" * 32}
 
 

@@ -10,6 +10,7 @@ from app.core.application import Application
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid
 from app.core.domain.registration import Registration, told
+from app.core.domain.source import Source
 from app.core.domain.source_difference import written
 from app.core.use_cases.browse_sources import ShownSource
 from app.core.use_cases.register_source import Opened
@@ -32,9 +33,8 @@ def list_sources(as_json: AsJson = False) -> None:
             say("No sources. 'opsconnect apply -f FILE' makes some.")
         for shown in found:
             source = shown.source
-            verify = written(source)["verify"]
             line = Text.assemble(f"{source.name:<16}  {source.provider:<16}  {shown.address}  ")
-            line.append(f"verify: {verify}", style="red" if source.verify is None else "dim")
+            line.append(_how_it_verifies(source), style="red" if source.verify is None else "dim")
             if shown.registration is not None:
                 line.append(f"  {_state(shown.registration)}", style="yellow" if shown.registration.pending else "dim")
             say(line)
@@ -141,6 +141,10 @@ def _kept(registration: Registration) -> list[dict[str, Any]]:
         {"id": secret.id, "kept_at": rfc3339(secret.kept_at), "key_id": secret.sealed.key_id}
         for secret in registration.secrets
     ]
+
+
+def _how_it_verifies(source: Source) -> str:
+    return next(f"{field}: {text}" for field, text in written(source).items() if field in {"verify", "scheme"})
 
 
 def _state(registration: Registration) -> str:

@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.memory.rate_limit import MemoryRateLimit
-from app.adapters.outgoing.client import AiohttpOutgoing
-from app.adapters.outgoing.dialling import AttemptBudget
+from app.adapters.outgoing.budget import AttemptBudget
+from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
@@ -56,6 +56,7 @@ from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
+from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
@@ -136,7 +137,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        outgoing = AiohttpOutgoing(
+        outgoing = OutgoingOnDemand(
             agent=f"OpsConnect/{VERSION}",
             budget=AttemptBudget(
                 dns_seconds=settings.outgoing_dns_seconds,
@@ -156,6 +157,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stores: dict[str, SecretStore] = {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
         sealing = AesGcmSealing(settings.seal_keys, CachedSecrets(ReferencedSecrets(stores)))
         references = ReferencedSecrets({**stores, "handshake": HandshakeSecrets(registrations, sealing)})
+        follow = FollowChallenge(
+            outgoing,
+            on_followed=lambda source: _log.info("challenge.followed", source=source),
+            on_failure=lambda source, error: _log.warning("challenge.not_followed", source=source, reason=str(error)),
+        )
+        stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
@@ -177,7 +184,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
-        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note)
+        ingest = IngestWebhook(
+            PrepareSource(sources, secrets, keys),
+            store,
+            refusal_book.note,
+            follow,
+            budget_seconds=settings.ingest_budget_seconds,
+        )
         yield Container(
             settings=settings,
             application=Application(

@@ -18,12 +18,7 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
 from tests.registering import ASANA, House
 
 BY_REFERENCE = replace(ASANA, secrets=("env:ASANA",))
-WRITTEN = {
-    "name": "asana",
-    "provider": "asana",
-    "verify": {"header": "X-Hook-Signature"},
-    "secrets": ["handshake:asana"],
-}
+WRITTEN = {"name": "asana", "provider": "asana", "secrets": ["handshake:asana"]}
 
 
 def registry(house: House, *sources: Source) -> RegisteringSources:
