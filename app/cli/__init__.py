@@ -286,7 +286,8 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import refusals  # noqa: E402 (it speaks through what stands above)
+from app.cli import refusals, sources  # noqa: E402 (it speaks through what stands above)
 
 cli.add_typer(refusals.commands, name="refusals")
+cli.add_typer(sources.commands, name="sources")
 cli.command()(verify)

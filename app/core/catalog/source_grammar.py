@@ -9,6 +9,7 @@ from app.core.catalog.provider import Encoding, Provider, Scheme
 from app.core.catalog.rows import Malformed, read_scheme
 from app.core.catalog.sources import signs_url
 from app.core.domain.document import Part, kind, shown
+from app.core.domain.registration import reference_of
 from app.core.domain.request_grammar import (
     read_address,
     read_duration,
@@ -55,7 +56,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
     listed = catalogue.find(provider) if provider is not None else None
     verify = _verify(part, keys, provider, listed)
     scheme = _scheme_of(verify, listed)
-    secrets = _secrets(part, keys.get("secrets"), verify, scheme, secret_fault)
+    secrets = _secrets(part, keys.get("secrets"), name, verify, scheme, secret_fault)
     tolerance = read_duration(keys["tolerance"]) if "tolerance" in keys else None
     settings = _settings(part, keys.get("settings"), listed, scheme)
     delivery_key = read_place(keys["delivery_key"], digest=True) if "delivery_key" in keys else None
@@ -224,6 +225,7 @@ def _rate(part: Part) -> float | None:
 def _secrets(
     source: Part,
     part: Part | None,
+    name: str | None,
     verify: ListedScheme | OwnScheme | Literal["none"] | None,
     scheme: Scheme | None,
     secret_fault: SecretFault,
@@ -243,4 +245,4 @@ def _secrets(
         return ()
     if part.value == []:
         part.fault(f"is empty: a source that verifies needs one at least: {HOW_TO_LIST_SECRETS}")
-    return read_secrets(part, secret_fault)
+    return read_secrets(part, secret_fault, own=reference_of(name) if name else "")

@@ -19,17 +19,18 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?
 """A time of RFC 3339, or as much of one as somebody who forgets a part writes."""
 
 
-def read_secrets(part: Part, secret_fault: SecretFault) -> tuple[SecretUse, ...]:
+def read_secrets(part: Part, secret_fault: SecretFault, *, own: str = "") -> tuple[SecretUse, ...]:
     """Read a list of secrets: references, or mappings of a reference and its last moment.
 
-    Nothing but a time is quoted back: what is no reference may be the secret itself.
+    `own` is what `handshake:` stands for: the secrets that the source's own provider brings. Nothing but a time is
+    quoted back: what is no reference may be the secret itself.
     """
     uses: list[SecretUse] = []
     for item in part.items(HOW_TO_LIST_SECRETS):
         if isinstance(item.value, Mapping):
             use = _in_detail(item, item.value, secret_fault)
         else:
-            use = _plain(item, secret_fault)
+            use = SecretUse(own) if own and item.value == "handshake:" else _plain(item, secret_fault)
         if use is None:
             continue
         if any(use.reference == other.reference for other in uses):

@@ -68,7 +68,7 @@ class Source:
     verify: ListedScheme | OwnScheme | None
     """None only when somebody said `verify: none`."""
     secrets: tuple[str, ...] = ()
-    """References (`env:NAME`, `file:PATH`), never values; several while a secret is being rotated."""
+    """References (`env:NAME`, `file:PATH`, `handshake:` with its own name), never values; several during a rotation."""
     delivery_key: Place | None = None
     """None: as the provider identifies its deliveries, or the body's digest."""
     type: Place | None = None

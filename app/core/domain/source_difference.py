@@ -32,6 +32,11 @@ def differences(old: Source, new: Source) -> tuple[Difference, ...]:
     )
 
 
+def written(source: Source) -> dict[str, str]:
+    """Write a source as a person would, without what is not given; how it verifies in one field."""
+    return {field: text for field, text in _written(source, in_detail=False).items() if text is not None}
+
+
 def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
     """Write every field of a source; how it verifies in one or, `in_detail`, in several."""
     return {
