@@ -12,12 +12,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge_age
 from app.core.catalog.schemes.jws import LONGEST_IN_BODY, Jws, es256_verifies, parse
 from app.core.catalog.schemes.keys import UNREADABLE
 from app.core.catalog.schemes.mac import setting
 from app.core.catalog.schemes.reading import json_object, text
-from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge_age
 
 ROOT_SHA256 = bytes.fromhex("63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179")
 """Apple Root CA - G3, https://www.apple.com/certificateauthority/AppleRootCA-G3.cer, good to 2039."""
@@ -42,7 +42,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
             raise Refused("signature_mismatch", "signedPayload was not signed by its first certificate")
         _compare(token.payload, bundle_id, environment)
         if now is not None:
-            judge_age(freshness, now - made, "signedDate of the payload")
+            refuse_if(judge_age(freshness, now - made))
         return proved("jws-es256-x5c")
 
     return refusing(verify)

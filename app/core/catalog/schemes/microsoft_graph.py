@@ -9,9 +9,9 @@ from typing import Any
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.body_tokens import matching_text
-from app.core.catalog.schemes.clock import judge_lifetime
 from app.core.catalog.schemes.jwks import KeySet, key_set
 from app.core.catalog.schemes.jws import Jws, parse
+from app.core.catalog.schemes.lifetimes import judge_lifetime
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.oidc import signed_by
 from app.core.catalog.schemes.reading import json_object, text, utf8
