@@ -100,7 +100,6 @@ SAMPLES: dict[str, Sample] = {
         credentials=Credentials((b"0123456789" * 6 + b"0123",)),
     ),
     "apple_jws": Sample(b'{"notificationType":"TEST"}', payload_of, fixed_body=True),
-    "body_token": Sample(b'{"data":1}', lambda request: json_object(request.body)["token"], fixed_body=True),
     "box": Sample(
         signed_headers=(b"box-delivery-timestamp",), credentials=Credentials((SECRET, b"the secondary key of the two"))
     ),
@@ -162,7 +161,6 @@ SAMPLES: dict[str, Sample] = {
     "wechat": Sample(covered=lambda request: wechat.parts(request)[1:]),
     "wise": Sample(),
     "wix": Sample(b'{"data":"{}"}', token_of, fixed_body=True),
-    "zulip": Sample(b'{"data":1}', lambda request: json_object(request.body)["token"], fixed_body=True),
 }
 
 NAMES = sorted(SAMPLES)

@@ -175,12 +175,3 @@ def test_a_batch_of_segment_without_events_is_refused(body: bytes) -> None:
     request = unsigned("segment_batch", body)
     request = request._replace(headers=((segment.SIGNATURE, b"00" * 20),))
     assert code("segment_batch", request) == "signature_malformed"
-
-
-def test_a_token_may_stand_deeper_in_the_body() -> None:
-    credentials = Credentials((b"token",), {"token_path": "header.token"})
-    assert code("body_token", SignedRequest("POST", "", (), b'{"header":{"token":"token"}}'), credentials) == "genuine"
-    assert code("body_token", SignedRequest("POST", "", (), b'{"header":"token"}'), credentials) == "signature_missing"
-    assert code("body_token", SignedRequest("POST", "", (), b'{"token":"token"}'), credentials) == "signature_missing"
-    half = b'{"header":{"token":"\\ud800"}}'
-    assert code("body_token", SignedRequest("POST", "", (), half), credentials) == "signature_malformed"

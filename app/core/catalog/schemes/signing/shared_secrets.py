@@ -102,16 +102,6 @@ def segment_batch(credentials: Credentials, request: SignedRequest, _now: float)
     return with_headers(request, x_signature=_hex("sha1", credentials, segment.signed_text(request.body)))
 
 
-def body_token(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
-    """Put the token into the body."""
-    body = within = json_object(request.body)
-    *parents, last = credentials.settings.get("token_path", "token").split(".")
-    for name in parents:
-        within = within.setdefault(name, {})
-    within[last] = secrets_of(credentials)[0].decode()
-    return with_json(request, body)
-
-
 def graph_client_state(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
     """Put `clientState` into every notification."""
     body = json_object(request.body)
