@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
@@ -24,7 +23,6 @@ from app.core.catalog.schemes.signing import GENERATORS, SIGNERS, generate_key
 
 NOW = 1_700_000_000.0
 TOLERANCE = Freshness(300.0)
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 URL = "https://hooks.example.com/in/box?one=1&two=2"
 FORM = (b"content-type", b"application/x-www-form-urlencoded")
 JSON = (b"content-type", b"application/json")
@@ -181,6 +179,7 @@ def unsigned(scheme: str, body: bytes | None = None) -> SignedRequest:
     return SignedRequest("POST", URL, headers, sample.body if body is None else body)
 
 
+@functools.lru_cache(64)
 def signed(scheme: str, body: bytes | None = None, now: float = NOW) -> SignedRequest:
     return SIGNERS[scheme](both_sides(scheme)[0], unsigned(scheme, body), now)
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine
@@ -18,7 +18,8 @@ from app.core.catalog.schemes.apple import INTERMEDIATE, LEAF
 from app.core.catalog.schemes.keys import ed25519, from_jwk, p256, public_key, rsa
 from app.core.catalog.schemes.signing import SIGNERS
 from app.core.catalog.schemes.signing.generated import certificate
-from tests.unit.catalog.samples import EXAMPLES, NOW, both_sides, signed, unsigned, verdict
+from tests.unit.catalog.fuzzed import fuzzed
+from tests.unit.catalog.samples import NOW, both_sides, signed, unsigned, verdict
 
 
 def chain(**wrong: Any) -> tuple[Credentials, Credentials]:
@@ -74,7 +75,7 @@ def test_a_chain_that_is_not_apples_is_refused(wrong: dict[str, Any]) -> None:
     assert code(*chain(**wrong)) == "certificate_refused"
 
 
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@fuzzed(usually=160)
 @given(st.integers(min_value=0), st.sampled_from([0, 1]))
 def test_one_changed_bit_of_a_certificate_raises_nothing_and_makes_no_other_leaf(bit: int, which: int) -> None:
     """The token is signed anew each time, so that it is the chain that is judged."""
