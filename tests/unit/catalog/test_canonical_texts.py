@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.catalog.proof import Credentials, Freshness, NotGenuine, SignedRequest
+from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine, SignedRequest
 from app.core.catalog.schemes import SCHEMES, box, contentful, segment, url_and_form
 from app.core.catalog.schemes.signing import SIGNERS
 from tests.unit.catalog.fuzzed import fuzzed
@@ -45,6 +45,16 @@ def test_twilio_names_a_body_of_json_by_its_hash_in_the_url() -> None:
     assert "?bodySHA256=" in request.url
     assert code("twilio", request) == "genuine"
     assert code("twilio", request._replace(body=b"{ }")) == "signature_mismatch"
+
+
+def test_twilio_may_sign_with_a_shared_key_and_the_digest_that_it_names() -> None:
+    named = (url_and_form.TWILIO_SETTINGS, b"key=webhooks_sharedkey_1, algorithm=HMAC_SHA256")
+    request = SIGNERS["twilio"](
+        Credentials((SECRET,)), SignedRequest("POST", "https://a.example/in", (FORM, named), b"a=1"), NOW
+    )
+    assert verdict("twilio", request, credentials=Credentials((b"auth token", SECRET))) == Genuine("hmac-sha256#2", 2)
+    assert code("twilio", with_header(request, named[0], b"key=x")) == "signature_mismatch"
+    assert code("twilio", with_header(request, named[0], b"algorithm=HMAC_MD5")) == "algorithm_refused"
 
 
 def test_a_body_cannot_be_slipped_in_beside_the_signature_of_a_url() -> None:

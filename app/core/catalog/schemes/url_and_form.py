@@ -1,6 +1,7 @@
 """Twilio and Mandrill sign the URL, then each field of the form: names in order, each followed by its value.
 
 Twilio: https://www.twilio.com/docs/usage/security#validating-requests
+and https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys
 Mandrill: https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks
 """
 
@@ -12,12 +13,14 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
 from app.core.catalog.schemes.mac import matching, required, same, secrets_of
-from app.core.catalog.schemes.reading import header, unbase64, unhex
+from app.core.catalog.schemes.reading import header, optional_header, unbase64, unhex
 from app.core.catalog.schemes.refused import Refused, proved, refusing
 
 TWILIO_HEADER = b"x-twilio-signature"
+TWILIO_SETTINGS = b"x-twilio-webhooks-signature-settings"
 MANDRILL_HEADER = b"x-mandrill-signature"
 BODY_HASH = "bodySHA256"
+_DIGESTS = {b"HMAC_SHA1": "sha1", b"HMAC_SHA256": "sha256"}
 MOST_FIELDS = 1_000
 _MARKED = bytes.maketrans(b"+&=", b" \xff\xfe")
 _AS_QUOTED_PRINTABLE = bytes.maketrans(b"+&=%", b" \xff\xfe=")
@@ -28,16 +31,20 @@ _PORT = re.compile(r":[0-9]+\Z")
 
 
 def twilio(credentials: Credentials, _freshness: Freshness) -> Verifier:
-    """HMAC-SHA1 over the URL and the form; a body that is no form is signed by its hash in the URL's query."""
+    """HMAC over the URL and the form; a body that is no form is signed by its hash in the URL's query.
+
+    SHA-1 with the account's auth token, or the digest that a header names with a shared key: the secrets may be of
+    both kinds.
+    """
     secrets = secrets_of(credentials)
 
     def verify(request: SignedRequest, _now: float | None) -> Verdict:
         given = unbase64(header(request, TWILIO_HEADER), "x-twilio-signature")
-        url, signed = known_url(request), twilio_fields(request)
-        number = matching(secrets, "sha1", [url.encode() + signed], [given])
-        number = number or matching(secrets, "sha1", [with_other_port(url).encode() + signed], [given])
+        digest, url, signed = twilio_digest(request), known_url(request), twilio_fields(request)
+        number = matching(secrets, digest, [url.encode() + signed], [given])
+        number = number or matching(secrets, digest, [with_other_port(url).encode() + signed], [given])
         required(number, len(secrets), "x-twilio-signature", "the URL (with and without its port) and the form")
-        return proved("hmac-sha1", number)
+        return proved(f"hmac-{digest}", number)
 
     return refusing(verify)
 
@@ -54,6 +61,17 @@ def mandrill(credentials: Credentials, _freshness: Freshness) -> Verifier:
         return proved("hmac-sha1", number)
 
     return refusing(verify)
+
+
+def twilio_digest(request: SignedRequest) -> str:
+    """Give the digest: SHA-1, unless `key=…,algorithm=…` names another."""
+    for part in optional_header(request, TWILIO_SETTINGS).split(b","):
+        name, _, algorithm = (text.strip().upper() for text in part.partition(b"="))
+        if name == b"ALGORITHM" and algorithm:
+            if algorithm not in _DIGESTS:
+                raise Refused("algorithm_refused", f"{TWILIO_SETTINGS.decode()} names a digest that is not known")
+            return _DIGESTS[algorithm]
+    return "sha1"
 
 
 def twilio_fields(request: SignedRequest) -> bytes:

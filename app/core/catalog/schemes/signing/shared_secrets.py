@@ -27,7 +27,8 @@ def twilio(credentials: Credentials, request: SignedRequest, _now: float) -> Sig
         hashed = f"{question}{url_and_form.BODY_HASH}={sha256(request.body).hexdigest()}"
         request = request._replace(url=request.url + hashed)
     text = request.url.encode() + url_and_form.twilio_fields(request)
-    return with_headers(request, x_twilio_signature=_base64("sha1", credentials, text))
+    code = _base64(url_and_form.twilio_digest(request), credentials, text)
+    return with_headers(request, x_twilio_signature=code)
 
 
 def mandrill(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
