@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine
-from app.core.catalog.schemes import SCHEMES
+from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine, SignedRequest
+from app.core.catalog.schemes import SCHEMES, jws
 from app.core.catalog.schemes.apple import INTERMEDIATE, LEAF
 from app.core.catalog.schemes.keys import ed25519, from_jwk, p256, public_key, rsa
 from app.core.catalog.schemes.signing import SIGNERS
 from app.core.catalog.schemes.signing.generated import certificate
+from app.core.catalog.schemes.signing.private_keys import es256
 from tests.unit.catalog.fuzzed import fuzzed
 from tests.unit.catalog.samples import NOW, both_sides, signed, unsigned, verdict
 
@@ -190,3 +191,12 @@ def test_v1a_is_found_among_other_signatures_and_under_either_name() -> None:
     ):
         headers = tuple((n, value if n == b"webhook-signature" else v) for n, v in request.headers)
         assert isinstance(verdict("standardwebhooks_v1a", request._replace(headers=headers)), Genuine) == genuine
+
+
+@pytest.mark.parametrize("about", ["data", "summary", "externalPurchaseToken", "appData"])
+def test_a_notification_of_apple_says_in_one_of_four_places_what_app_it_is_about(about: str) -> None:
+    private, public = both_sides("apple_jws")
+    payload = {about: {"bundleId": "com.example"}, "signedDate": int(NOW * 1_000)}
+    token = jws.compact({"alg": "ES256", "x5c": json.loads(private.settings["x5c"])}, payload, es256(private))
+    request = SignedRequest("POST", "", (), json.dumps({"signedPayload": token.decode()}).encode())
+    assert isinstance(verdict("apple_jws", request, credentials=public), Genuine)

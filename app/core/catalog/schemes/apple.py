@@ -23,6 +23,8 @@ ROOT_SHA256 = bytes.fromhex("63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c
 """Apple Root CA - G3, https://www.apple.com/certificateauthority/AppleRootCA-G3.cer, good to 2039."""
 LEAF = x509.ObjectIdentifier("1.2.840.113635.100.6.11.1")
 INTERMEDIATE = x509.ObjectIdentifier("1.2.840.113635.100.6.2.1")
+_ABOUT = ("data", "summary", "externalPurchaseToken", "appData")
+"""Where a payload says what it is about, one of them by its type."""
 
 
 def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
@@ -106,7 +108,7 @@ def _valid(certificate: x509.Certificate, at: float) -> bool:
 
 
 def _compare(payload: dict[str, Any], bundle_id: str, environment: str | None) -> None:
-    about = payload.get("data") or payload.get("summary") or payload.get("externalPurchaseToken")
+    about = next((payload[name] for name in _ABOUT if payload.get(name)), None)
     if not isinstance(about, dict) or about.get("bundleId") != bundle_id:
         raise Refused("claim_mismatch", "the notification is about another app than bundle_id")
     if environment and about.get("environment") != environment:
