@@ -5,7 +5,6 @@ from app.core.catalog.schemes import (
     adyen,
     apple,
     aws_sns,
-    body_tokens,
     box,
     braintree,
     contentful,
@@ -28,7 +27,6 @@ from app.core.catalog.schemes import (
 SCHEMES: dict[str, Prepare] = {
     "adyen_standard": adyen.prepare,
     "apple_jws": apple.prepare,
-    "body_token": body_tokens.prepare,
     "box": box.prepare,
     "braintree": braintree.prepare,
     "contentful": contentful.prepare,
@@ -57,6 +55,5 @@ SCHEMES: dict[str, Prepare] = {
     "wechat": wechat.prepare,
     "wise": static_keys.wise,
     "wix": tokens.wix,
-    "zulip": body_tokens.prepare,
 }
 """By the names that a provider's row and the vectors use."""

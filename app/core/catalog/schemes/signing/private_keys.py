@@ -1,6 +1,7 @@
 """Private keys, of which the first secret of the signing side is one, in PEM."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,7 +20,12 @@ MakeSignature = Callable[[bytes], bytes]
 
 def private_key(credentials: Credentials) -> PrivateKey:
     """Read the private key."""
-    key = load_pem_private_key(secrets_of(credentials)[0], None)
+    return _read(secrets_of(credentials)[0])
+
+
+@lru_cache(maxsize=8)  # an RSA key is checked while it is read, which takes a hundred times as long as to sign with it
+def _read(pem: bytes) -> PrivateKey:
+    key = load_pem_private_key(pem, None)
     if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
         return key
     raise ValueError("this private key is neither RSA nor ECDSA nor Ed25519")
