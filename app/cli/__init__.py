@@ -245,8 +245,9 @@ def apply(
 
 def _applied(file: str, *, dry_run: bool) -> Plan:
     from app.infra.configuration_file import read_file
+    from app.infra.schema_files import with_schemas
 
-    document = read_file(file)
+    document = with_schemas(read_file(file), Path(file).parent)
     return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
 
 

@@ -31,6 +31,7 @@ from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
+from app.adapters.schemas.on_demand import SchemasOnDemand
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
@@ -164,6 +165,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
+        schemas = SchemasOnDemand()
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -186,7 +188,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
         offer = OfferSecret(registrations, sealing)
         ingest = IngestWebhook(
-            PrepareSource(sources, secrets, keys),
+            PrepareSource(sources, secrets, keys, schemas),
             store,
             refusal_book.note,
             offer,
@@ -201,7 +203,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_refusals=BrowseRefusals(refusals),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
-                apply_configuration=ApplyConfiguration(sources, references),
+                apply_configuration=ApplyConfiguration(sources, references, schemas),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),
                 offer_secret=offer,

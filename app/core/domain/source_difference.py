@@ -47,6 +47,7 @@ def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
         **{f"settings.{name}": value for name, value in source.settings},
         "delivery_key": str(source.delivery_key) if source.delivery_key else None,
         "type": str(source.type) if source.type else None,
+        "schema": f"a JSON Schema of {len(source.schema)} characters" if source.schema else None,
         "body_limit": f"{source.body_limit_bytes} bytes" if source.body_limit_bytes is not None else None,
         "limits.rate": f"{source.rate_per_second:g}/s" if source.rate_per_second is not None else None,
         "public_url": source.public_url,
