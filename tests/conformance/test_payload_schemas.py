@@ -325,7 +325,7 @@ def test_no_content_makes_judging_slow(schemas: PayloadSchemas, schema: dict[str
 
 
 def test_many_threads_may_ask_at_once(schemas: PayloadSchemas) -> None:
-    texts = [json.dumps({"const": number}) for number in range(300)]  # more than are kept at hand
+    texts = [json.dumps({"const": number}) for number in range(300)]
     with ThreadPoolExecutor(8) as threads:
         told = list(threads.map(lambda number: schemas.fault(texts[number % 300], number % 600), range(3000)))
     assert told == [None if n % 600 < 300 else f"$: must be {n % 300}" for n in range(3000)]
