@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from app.adapters.schemas import json_schema
 from app.adapters.schemas.cost import costs
 from app.adapters.schemas.json_schema import MOST_STEPS, JsonSchemas
 from app.adapters.schemas.subschemas import SchemaReader
@@ -22,6 +23,16 @@ def test_no_schema_makes_anybody_call_another_machine(place: str) -> None:
         assert fault
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_only_the_latest_schemas_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_schema, "MOST_CHARACTERS_AT_HAND", 1000)
+    schemas = JsonSchemas()
+    texts = [json.dumps({"const": number, "title": "x" * 200}) for number in range(10)]
+    for text in [*texts, texts[7], "{" * 2000, *texts[8:], texts[8]]:
+        schemas.schema_fault(text)
+        assert sum(map(len, schemas._kept)) == schemas._characters <= 1000
+    assert list(schemas._kept) == [texts[9], texts[8]]
 
 
 class Untouched(list[object]):

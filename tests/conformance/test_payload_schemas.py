@@ -33,6 +33,8 @@ ORDER = json.dumps(
                     "properties": {"price": {"type": "number", "minimum": 0}, "unit": {"enum": ["kg", "m"]}},
                 },
             },
+            "total": {"properties": {"sum": {}}, "additionalProperties": False},
+            "tax": {"allOf": [{"properties": {"rate": {}}}], "unevaluatedProperties": False},
             "labels": {"additionalProperties": {"type": "string"}, "propertyNames": {"maxLength": 12}},
         },
     }
@@ -78,6 +80,8 @@ def test_what_fits_has_no_fault(schemas: PayloadSchemas) -> None:
         (changed("customer", "vip", to="canary"), "$.customer.vip: must be of the type boolean or null"),
         (changed("lines", to=[{}, {"price": -1.25}]), "$.lines[1].price: must be at least 0"),
         (changed("lines", 0, "unit", to="canary"), '$.lines[0].unit: must be one of "kg" or "m"'),
+        (changed("total", to={"sum": 1, "canary": 1}), "$.total.(key 2): must not be there"),
+        (changed("tax", to={"canary": 1, "rate": 1}), "$.tax.(key 1): must not be there"),
         (changed("labels", to={"a": "b", "c": "d", "canary": 1}), "$.labels.(key 3): must be of the type string"),
         (changed("labels", to={"canary-canary": ""}), "$.labels: has a key that must not be there"),
     ],
@@ -321,7 +325,7 @@ def test_no_content_makes_judging_slow(schemas: PayloadSchemas, schema: dict[str
 
 
 def test_many_threads_may_ask_at_once(schemas: PayloadSchemas) -> None:
-    texts = [json.dumps({"const": number}) for number in range(300)]  # more than are kept at hand
+    texts = [json.dumps({"const": number}) for number in range(300)]
     with ThreadPoolExecutor(8) as threads:
         told = list(threads.map(lambda number: schemas.fault(texts[number % 300], number % 600), range(3000)))
     assert told == [None if n % 600 < 300 else f"$: must be {n % 300}" for n in range(3000)]

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from app.core.domain.document import shown
 
 PER_PATTERN_CHARACTER = 10
-"""Steps that a pattern takes for a character: as many as with a text made for it. Others take a hundredth of that."""
+"""Steps of a pattern for a character. Nearly all take a few ns; 0.3 µs were measured for `[ab]*a[ab]{30}c` and a text
+made for it, 9 µs for the largest such pattern that is taken, so that the 100,000 characters of a content take 0.9 s."""
 PER_DIVISION = 40
 """Steps of `multipleOf`, which calculates with fractions of any length."""
 PER_COMPARED_KEY = 10
