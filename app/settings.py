@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     redis_breaker_seconds: float = Field(3.0, gt=0, description="how long it is left alone before one probe")
     lock_seconds: float = Field(3.0, gt=0, description="a lock that nobody settles frees itself")
     marker_seconds: float = Field(120.0, gt=0, description="how long a committed key is remembered in Redis")
-    key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery is recognised")
+    key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery, or its replay, is recognised")
 
     outgoing_dns_seconds: float = Field(2.0, gt=0, description="the longest look-up of another system's name")
     outgoing_tcp_seconds: float = Field(3.0, gt=0, description="the longest wait for a connection, over all addresses")

@@ -61,7 +61,7 @@ class OpsConnect(Variant):
     def empty(self) -> None:
         """Truncate the tables, checkpoint, and begin a new log."""
         self.begin_log()
-        self.database.run("TRUNCATE events, event_states, delivery_keys, inbox, conflicts", "CHECKPOINT")
+        self.database.run("TRUNCATE events, event_states, delivery_keys, body_digests, inbox, conflicts", "CHECKPOINT")
 
     def begin_log(self) -> None:
         """Throw away what it logged so far."""

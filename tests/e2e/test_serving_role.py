@@ -1,14 +1,20 @@
 """Serving with the least rights: the role of deploy/postgres/grants.sql can do all that it must, and nothing beyond."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tests.conftest import Servers
+from app.adapters.postgres.connections import Connections
+from app.adapters.postgres.event_store import PostgresEventStore
+from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
+from app.adapters.postgres.upkeep import Upkeep
+from app.core.domain.ids import event_id
+from tests.conformance.stores import append, new_event
+from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving, until
 
 _numbers = count(1)
@@ -21,6 +27,9 @@ FORBIDDEN = [
     "TRUNCATE events",
     "DELETE FROM event_states",
     "UPDATE delivery_keys SET digest = ''",
+    "UPDATE body_digests SET event_id = gen_random_uuid()",
+    "UPDATE replay_looks SET name = 'mine'",
+    "DELETE FROM replay_looks",
     "DELETE FROM inbox",
     "UPDATE conflicts SET body = ''",
     "UPDATE refusals SET body = ''",
@@ -87,6 +96,20 @@ async def test_it_makes_days_and_forgets_keys(serving_url: str) -> None:
         assert await connection.execute("DELETE FROM delivery_keys WHERE received_at < now()") == "DELETE 0"
     finally:
         await connection.close()
+
+
+async def test_it_watches_for_replays(serving_url: str) -> None:
+    connections = Connections(serving_url, budget=PATIENT, largest=2)
+    at = datetime.now(UTC) - timedelta(seconds=10)
+    events = [new_event(name, id=event_id(int(at.timestamp() * 1e9)), received_at=at) for name in "12"]
+    try:
+        await append(PostgresEventStore(connections), *events)
+        watch = ReplayWatch(connections, lambda: ["demo"])
+        assert await watch.look(LOOKS[0]) == 2
+        assert watch.suspected == {"demo": 1}
+        assert await Upkeep(connections, key_retention_days=0).forget_digests() == 1
+    finally:
+        await connections.close()
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
