@@ -84,7 +84,7 @@ def _keys(mac: Mac, number: int, secret: bytes) -> list[bytes]:
             faults.append(error)
     if not keys:
         raise ValueError(f"secret {number} cannot be used: {faults[0]}")
-    return keys
+    return list(dict.fromkeys(keys))
 
 
 def digesting(mac: Mac, key: bytes) -> Digesting:
