@@ -25,7 +25,7 @@ SHARED_KEY = (SIGNATURE_SETTINGS_HEADER.lower().encode(), b"key=webhooks_sharedk
 def slack_signs(private: Credentials, request: SignedRequest, now: float) -> SignedRequest:
     stamp = str(int(now))
     signed = SignatureVerifier(secret_of(private)).generate_signature(timestamp=stamp, body=request.body)
-    return with_headers(request, {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signed or ""})
+    return with_headers(request, {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signed})
 
 
 def fields_of(request: SignedRequest) -> MultiDict[str]:
@@ -33,7 +33,8 @@ def fields_of(request: SignedRequest) -> MultiDict[str]:
 
 
 def twilio_digest(request: SignedRequest) -> str:
-    return str(get_signature_algorithm(http(request).headers.get(SIGNATURE_SETTINGS_HEADER)))
+    named: str = get_signature_algorithm(http(request).headers.get(SIGNATURE_SETTINGS_HEADER))
+    return named
 
 
 def twilio_signs_a_form(private: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
@@ -92,46 +93,48 @@ SENDERS = (
         "slack-sdk",
         "slack",
         "slack",
-        lambda public, request: SignatureVerifier(secret_of(public)).is_valid_request(
+        take=lambda public, request: SignatureVerifier(secret_of(public)).is_valid_request(
             request.body, http(request).headers
         ),
-        slack_signs,
+        sign=slack_signs,
         traits=Traits(judges_age=True),
     ),
     Sender(
         "twilio",
         "twilio",
         "twilio",
-        twilio_takes_a_form,
-        twilio_signs_a_form,
+        take=twilio_takes_a_form,
+        sign=twilio_signs_a_form,
         unsigned=SignedRequest("POST", f"{URL}?a=%20b", (FORM,), SMS),
     ),
     Sender(
         "twilio",
         "twilio",
         "twilio",
-        twilio_takes_a_form,
-        twilio_signs_a_form,
+        take=twilio_takes_a_form,
+        sign=twilio_signs_a_form,
         unsigned=SignedRequest("POST", URL, (FORM, SHARED_KEY), SMS),
         variant="shared key",
     ),
-    Sender("twilio", "twilio", "twilio", twilio_takes_json, twilio_signs_json, variant="JSON"),
-    Sender("discord-interactions", "discord", "discord", discord_takes, discord_signs, keys=pair("discord")),
+    Sender("twilio", "twilio", "twilio", take=twilio_takes_json, sign=twilio_signs_json, variant="JSON"),
+    Sender("discord-interactions", "discord", "discord", take=discord_takes, sign=discord_signs, keys=pair("discord")),
     Sender(
         "line-bot-sdk",
         "line",
         "line",
-        lambda public, request: SignatureValidator(secret_of(public)).validate(
+        take=lambda public, request: SignatureValidator(secret_of(public)).validate(
             request.body.decode(), header(request, "x-line-signature")
         ),
     ),
-    Sender("sendgrid", "sendgrid", "sendgrid", sendgrid_takes, keys=pair("sendgrid")),
-    Sender("resend", "resend", "resend", resend_takes, refusal=ValueError, keys=whsec, traits=Traits(judges_age=True)),
+    Sender("sendgrid", "sendgrid", "sendgrid", take=sendgrid_takes, keys=pair("sendgrid")),
+    Sender(
+        "resend", "resend", "resend", take=resend_takes, refusal=ValueError, keys=whsec, traits=Traits(judges_age=True)
+    ),
     Sender(
         "vonage-jwt",
         "vonage",
         "vonage",
-        lambda public, request: verify_signature(header(request, "authorization").split()[1], secret_of(public)),
+        take=lambda public, request: verify_signature(header(request, "authorization").split()[1], secret_of(public)),
         spoil=with_other_token,
     ),
 )

@@ -1,7 +1,8 @@
 """Libraries of those on whose platforms others build, and of the common ways to sign."""
 
 import json
-from base64 import b64decode
+import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -31,8 +32,6 @@ from tests.senders.sender import JSON, URL, Sender, Sign, Take, Traits, pair, sh
 
 AIRTABLE = b'{"base":{"id":"app4200"},"webhook":{"id":"ach1"},"timestamp":"2026-01-02T03:04:05.678Z"}'
 GITHUB = ((b"x-github-event", b"push"), (b"x-github-delivery", b"72d3162e-cc78-11e3-81ab-4c9367dc0958"))
-LEEWAY_SECONDS = 90
-"""By which Atlassian's library lets a token's end pass."""
 
 
 def standard_signs(webhook: Callable[[str], Any], prefix: str) -> Sign:
@@ -60,7 +59,7 @@ def replicate_takes(public: Credentials, request: SignedRequest) -> object:
 
 
 def box_signs(private: Credentials, request: SignedRequest, now: float) -> SignedRequest:
-    """With the code of its library's own verification, whose body it escapes as Box does."""
+    """By the function with which its library verifies, over the body that is escaped as Box does it."""
     stamp = datetime.fromtimestamp(int(now), UTC).isoformat()
     stamped = with_headers(
         request,
@@ -72,7 +71,7 @@ def box_signs(private: Credentials, request: SignedRequest, now: float) -> Signe
     )
     body, headers = request.body.decode(), dict(http(stamped).headers)
     signed = compute_webhook_signature(body, headers, secret_of(private), escape_body=True)
-    return with_headers(stamped, {"box-signature-primary": signed or ""})
+    return with_headers(stamped, {"box-signature-primary": signed})
 
 
 def box_takes(public: Credentials, request: SignedRequest) -> object:
@@ -143,27 +142,27 @@ SENDERS = (
         "standardwebhooks",
         "standardwebhooks",
         "standardwebhooks",
-        standard_takes(Webhook),
-        standard_signs(Webhook, "webhook"),
-        WebhookVerificationError,
-        whsec,
+        take=standard_takes(Webhook),
+        sign=standard_signs(Webhook, "webhook"),
+        refusal=WebhookVerificationError,
+        keys=whsec,
         traits=Traits(judges_age=True),
     ),
     Sender(
         "svix",
         "svix",
         "svix",
-        standard_takes(SvixWebhook),
-        standard_signs(SvixWebhook, "svix"),
-        WebhookVerificationError,
-        whsec,
+        take=standard_takes(SvixWebhook),
+        sign=standard_signs(SvixWebhook, "svix"),
+        refusal=WebhookVerificationError,
+        keys=whsec,
         traits=Traits(judges_age=True),
     ),
     Sender(
         "replicate",
         "replicate",
         "replicate",
-        replicate_takes,
+        take=replicate_takes,
         refusal=WebhookValidationError,
         keys=whsec,
         traits=Traits(judges_age=True),
@@ -172,15 +171,15 @@ SENDERS = (
         "boxsdk",
         "box",
         "box",
-        box_takes,
-        box_signs,
+        take=box_takes,
+        sign=box_signs,
         traits=Traits(judges_age=True, rotates=False),
     ),
     Sender(
         "gidgethub",
         "github",
         "github",
-        lambda public, request: validate_event(
+        take=lambda public, request: validate_event(
             request.body, signature=header(request, "x-hub-signature-256"), secret=secret_of(public)
         ),
         refusal=ValidationFailure,
@@ -190,20 +189,20 @@ SENDERS = (
         "pyairtable",
         "airtable",
         "airtable",
-        lambda public, request: WebhookNotification.from_request(
+        take=lambda public, request: WebhookNotification.from_request(
             request.body.decode(), header(request, "x-airtable-content-mac"), secret_of(public)
         ),
         refusal=ValueError,
-        keys=lambda: shared(secret_of(whsec().public).removeprefix("whsec_")),
+        keys=lambda: shared(b64encode(secrets.token_bytes(24)).decode()),
         unsigned=SignedRequest("POST", URL, (JSON,), AIRTABLE),
     ),
     Sender(
         "atlassian-jwt",
         "jira_connect",
         "jira_connect",
-        atlassian_takes,
-        atlassian_signs,
-        jwt.InvalidTokenError,
+        take=atlassian_takes,
+        sign=atlassian_signs,
+        refusal=jwt.InvalidTokenError,
         unsigned=SignedRequest("POST", f"{URL}?user=a%20b&list=2&list=1&empty=&x=~", (JSON,), b"{}"),
         spoil=with_other_url,
     ),
@@ -211,10 +210,10 @@ SENDERS = (
         "google-auth",
         "google_pubsub",
         "google_oidc",
-        google_takes,
-        google_signs,
-        Exception,
-        pair("google_oidc"),
+        take=google_takes,
+        sign=google_signs,
+        refusal=jwt.PyJWTError,
+        keys=pair("google_oidc"),
         spoil=with_other_token,
         traits=Traits(rotates=False),
     ),
@@ -222,11 +221,11 @@ SENDERS = (
         "app-store-server-library",
         "apple_appstore",
         "apple_jws",
-        apple_takes,
+        take=apple_takes,
         refusal=VerificationException,
         keys=pair("apple_jws"),
         unsigned=SignedRequest("POST", URL, (JSON,), b'{"notificationType":"TEST","version":"2.0"}'),
         spoil=with_other_payload,
     ),
-    Sender("pyjwt", "netlify", "netlify", netlify_takes, netlify_signs, jwt.InvalidTokenError),
+    Sender("pyjwt", "netlify", "netlify", take=netlify_takes, sign=netlify_signs, refusal=jwt.InvalidTokenError),
 )

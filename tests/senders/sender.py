@@ -1,4 +1,4 @@
-"""What it takes to set an official library beside our catalogue: it signs for us, and takes what we sign."""
+"""What it takes to set a library beside our catalogue: it signs for us, and takes what we sign."""
 
 import secrets
 from base64 import b64encode
@@ -35,7 +35,7 @@ class Traits(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """One way in which an official library signs and verifies."""
+    """One way in which a library signs and verifies."""
 
     library: str
     """As it is called on the index."""
@@ -44,7 +44,8 @@ class Sender(NamedTuple):
     take: Take
     sign: Sign | None = None
     """None: the library only verifies."""
-    refusal: type[Exception] = AssertionError
+    refusal: type[Exception] | tuple[()] = ()
+    """Empty: it says False, and raises nothing."""
     keys: Callable[[], GeneratedKey] = lambda: shared(secrets.token_hex(32))
     """Makes secrets or keys of the provider's kind, others each time."""
     unsigned: SignedRequest = SignedRequest("POST", URL, (JSON,), EVENT)

@@ -1,4 +1,4 @@
-"""All of them. An end-to-end test takes `DELIVERIES` and `delivery`, and knows nothing of any library."""
+"""All of them. An end-to-end test takes `SENDING` and `delivery`, and knows nothing of any library."""
 
 import time
 from typing import NamedTuple

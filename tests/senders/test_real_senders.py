@@ -1,4 +1,4 @@
-"""Official libraries beside the catalogue, both ways: what they sign we take, what we sign they take."""
+"""The providers' own libraries beside the catalogue, both ways: what they sign we take, what we sign they take."""
 
 import time
 

@@ -34,9 +34,11 @@ def prepare(mac: Mac, credentials: Credentials, freshness: Freshness) -> Verifie
     label = f"hmac-{mac.digest}" if mac.keyed else mac.digest
     rounds = [
         (digesting(mac, key), Genuine(label if number == 1 else f"{label}#{number}", number))
-        for number, key in enumerate(keys_of(mac, credentials.secrets), start=1)
+        for number, keys in enumerate(keys_of(mac, credentials.secrets), start=1)
+        for key in keys
     ]
-    fits = "does not fit the secret" if len(rounds) == 1 else f"fits none of the {len(rounds)} secrets"
+    how_many = len(credentials.secrets)
+    fits = "does not fit the secret" if how_many == 1 else f"fits none of the {how_many} secrets"
     mismatch = NotGenuine("signature_mismatch", f"{' or '.join(mac.headers)} {fits} over {mac.template}")
 
     def verify(request: SignedRequest, now: float | None) -> Verdict:
@@ -62,17 +64,27 @@ def prepare(mac: Mac, credentials: Credentials, freshness: Freshness) -> Verifie
     return verify
 
 
-def keys_of(mac: Mac, secrets: Sequence[bytes]) -> list[bytes]:
-    """Decode the secrets. Raises `ValueError` that names the number of the one at fault, and nothing of it."""
+def keys_of(mac: Mac, secrets: Sequence[bytes]) -> list[list[bytes]]:
+    """Decode the secrets, each to the key that signs and what else it may have been.
+
+    Raises `ValueError` that names the number of the one at fault, and nothing of it.
+    """
     if not secrets:
         raise ValueError("it needs a secret")
-    keys = []
-    for number, secret in enumerate(secrets, start=1):
+    return [_keys(mac, number, secret) for number, secret in enumerate(secrets, start=1)]
+
+
+def _keys(mac: Mac, number: int, secret: bytes) -> list[bytes]:
+    keys, faults = [], []
+    for kind in (mac.decoding, mac.older_decoding):
         try:
-            keys.append(secret_key(mac.decoding, secret, mac.secret_suffix))
+            if kind is not None:
+                keys.append(secret_key(kind, secret, mac.secret_suffix))
         except ValueError as error:
-            raise ValueError(f"secret {number} cannot be used: {error}") from None
-    return keys
+            faults.append(error)
+    if not keys:
+        raise ValueError(f"secret {number} cannot be used: {faults[0]}")
+    return list(dict.fromkeys(keys))
 
 
 def digesting(mac: Mac, key: bytes) -> Digesting:

@@ -54,6 +54,8 @@ class Mac:
     list: SignatureList | None = None
     decoding: SecretText = "text"
     """How the secret is written."""
+    older_decoding: SecretText | None = None
+    """How it was written before, by a provider who has changed that and whose older secrets look alike: both count."""
     secret_suffix: str = ""
     timestamp: Timestamp | None = None
 

@@ -158,6 +158,7 @@ def _mac(table: _Table) -> Mac:
         prefixes=table.texts("prefix", ("",)),
         list=_list(table.table("list")),
         decoding=table.word("secret", get_args(SecretText), "text"),
+        older_decoding=table.word("older_secret", get_args(SecretText)) if table.holds("older_secret") else None,
         secret_suffix=table.take("secret_suffix", str, ""),
         timestamp=_timestamp(table.table("timestamp")),
     )

@@ -31,7 +31,7 @@ def sign(scheme: Scheme, credentials: Credentials, request: SignedRequest, now: 
 
 
 def _with_digest(mac: Mac, credentials: Credentials, request: SignedRequest, now: float) -> SignedRequest:
-    key = keys_of(mac, credentials.secrets)[0]
+    key = keys_of(mac, credentials.secrets)[0][0]
     timestamp, stamp = mac.timestamp, b""
     for names in compile_template(mac.template).headers:
         if not any(value for name in names for value in request.values(name.encode())):
