@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -18,8 +19,11 @@ MakeSignature = Callable[[bytes], bytes]
 
 
 def private_key(credentials: Credentials) -> PrivateKey:
-    """Read the private key."""
-    key = load_pem_private_key(secrets_of(credentials)[0], None)
+    """Read the private key. Raises `ValueError`, without a word of it, for what is none."""
+    try:
+        key = load_pem_private_key(secrets_of(credentials)[0], None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # no PEM, a password, a kind that is not known
+        raise ValueError("this is no private key in PEM that can be read without a password") from None
     if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
         return key
     raise ValueError("this private key is neither RSA nor ECDSA nor Ed25519")
