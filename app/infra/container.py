@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from random import Random
 
 import structlog
 from dotenv import dotenv_values
@@ -46,13 +47,16 @@ from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
+from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
+from app.core.use_cases.send_sample import SendSample
 from app.infra import database_url
 from app.infra.supervisor import Duty
 from app.settings import Settings
@@ -127,15 +131,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        outgoing = AiohttpOutgoing(
-            agent=f"OpsConnect/{VERSION}",
-            budget=AttemptBudget(
-                dns_seconds=settings.outgoing_dns_seconds,
-                tcp_seconds=settings.outgoing_tcp_seconds,
-                tls_seconds=settings.outgoing_tls_seconds,
-                first_byte_seconds=settings.outgoing_first_byte_seconds,
-            ),
-        )
+        outgoing = _outgoing(settings)
         stack.push_async_callback(outgoing.close)
         keys = CachedKeys(
             FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
@@ -144,7 +140,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
-        references = ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
+        references = references_here()
         secrets = CachedSecrets(references)
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
@@ -173,6 +169,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ingest_webhook=ingest,
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
                 browse_refusals=BrowseRefusals(refusals),
+                browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references),
@@ -195,6 +192,32 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ),
             ),
         )
+
+
+@asynccontextmanager
+async def build_sender(settings: Settings) -> AsyncIterator[SendSample]:
+    """Put together what sends samples, and nothing else: it needs no database."""
+    async with AsyncExitStack() as stack:
+        outgoing = _outgoing(settings)
+        stack.push_async_callback(outgoing.close)
+        yield SendSample(outgoing, Random())  # noqa: S311 (ids of samples are no secrets)
+
+
+def references_here() -> SecretStore:
+    """Make what resolves the references to secrets: variables and files of this process."""
+    return ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
+
+
+def _outgoing(settings: Settings) -> AiohttpOutgoing:
+    return AiohttpOutgoing(
+        agent=f"OpsConnect/{VERSION}",
+        budget=AttemptBudget(
+            dns_seconds=settings.outgoing_dns_seconds,
+            tcp_seconds=settings.outgoing_tcp_seconds,
+            tls_seconds=settings.outgoing_tls_seconds,
+            first_byte_seconds=settings.outgoing_first_byte_seconds,
+        ),
+    )
 
 
 def _variables() -> dict[str, str]:

@@ -14,6 +14,7 @@ from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unav
 from app.core.policies.group_commit import GroupCommit
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
@@ -43,6 +44,7 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
         ),
         browse_events=BrowseEvents(events),
         browse_refusals=BrowseRefusals(refusals),
+        browse_providers=BrowseProviders(),
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
         apply_configuration=ApplyConfiguration(sources, secrets),

@@ -124,17 +124,17 @@ def paypal_key(pem: bytes | None = None) -> GeneratedKey:
 
 
 def apple_key(pem: bytes | None = None) -> GeneratedKey:
-    """A root, an intermediate and a leaf with Apple's marks; the source pins the root. A given key is that of all."""
-    root, middle, leaf = (_p256(pem) for _ in range(3))
+    """A root, an intermediate and a leaf with Apple's marks, all with one key; the source pins the root."""
+    key = _p256(pem)
     chain = [
-        certificate("Leaf", leaf, "Intermediate", middle, LEAF),
-        certificate("Intermediate", middle, "Root", root, INTERMEDIATE, authority=True),
-        certificate("Root", root, "Root", root, authority=True),
+        certificate("Leaf", key, "Intermediate", key, LEAF),
+        certificate("Intermediate", key, "Root", key, INTERMEDIATE, authority=True),
+        certificate("Root", key, "Root", key, authority=True),
     ]
     x5c = [base64.b64encode(each.public_bytes(Encoding.DER)).decode() for each in chain]
     about = {"bundle_id": "com.example"}
     return GeneratedKey(
-        Credentials((_pem(leaf),), {**about, "x5c": json.dumps(x5c)}),
+        Credentials((_pem(key),), {**about, "x5c": json.dumps(x5c)}),
         Credentials((), {**about, "root_der_b64": x5c[2]}),
     )
 
