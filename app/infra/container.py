@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.adapters.memory.rate_limit import MemoryRateLimit
-from app.adapters.outgoing.client import AiohttpOutgoing
-from app.adapters.outgoing.dialling import AttemptBudget
+from app.adapters.outgoing.budget import AttemptBudget
+from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
@@ -53,6 +53,7 @@ from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.check_health import CheckHealth
+from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
@@ -140,6 +141,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
+        follow = FollowChallenge(
+            outgoing,
+            on_followed=lambda source: _log.info("challenge.followed", source=source),
+            on_failure=lambda source, error: _log.warning("challenge.not_followed", source=source, reason=str(error)),
+        )
+        stack.push_async_callback(follow.close)
         references = references_here()
         secrets = CachedSecrets(references)
         store = GroupCommit(
@@ -162,7 +169,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
-        ingest = IngestWebhook(PrepareSource(sources, secrets, keys), store, refusal_book.note)
+        ingest = IngestWebhook(
+            PrepareSource(sources, secrets, keys),
+            store,
+            refusal_book.note,
+            follow,
+            budget_seconds=settings.ingest_budget_seconds,
+        )
         yield Container(
             settings=settings,
             application=Application(
@@ -208,8 +221,8 @@ def references_here() -> SecretStore:
     return ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
 
 
-def _outgoing(settings: Settings) -> AiohttpOutgoing:
-    return AiohttpOutgoing(
+def _outgoing(settings: Settings) -> OutgoingOnDemand:
+    return OutgoingOnDemand(
         agent=f"OpsConnect/{VERSION}",
         budget=AttemptBudget(
             dns_seconds=settings.outgoing_dns_seconds,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.core.domain.source import HmacScheme, Place, Source
+from app.core.domain.source import OwnScheme, Place, Source
 from app.infra import embedded, server, serving
 from app.infra.container import VERSION, Container
 from app.infra.migrations import migrate
@@ -48,7 +48,7 @@ async def _first_sources(container: Container, data_dir: Path) -> str:
     demo = Source(
         name="demo",
         provider="hmac",
-        verify=HmacScheme("x-signature", "sha256="),
+        verify=OwnScheme.of(header="x-signature", prefix="sha256="),
         secrets=(f"file:{path}",),
         delivery_key=Place("header", "x-delivery-id"),
     )

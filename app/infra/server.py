@@ -26,6 +26,9 @@ from app.core.domain.errors import Fault, Invalid
 from app.settings import Settings
 
 BACKLOG = 2048
+ACCEPTED_IN_A_TURN = 16
+"""libuv accepts one connection a turn of the loop and listening socket. Under load a turn takes milliseconds, and new
+senders would wait for seconds; so the socket is listened on by several descriptors."""
 HANDED_OVER = 3
 """The descriptor that sd_listen_fds(3) promises."""
 
@@ -63,6 +66,11 @@ def listen(settings: Settings) -> socket.socket:
         text = f"cannot be listened on: {error.strerror or error}. Choose another with --port"
         raise Invalid([Fault(where, text)]) from None
     return listener
+
+
+def several_of(listener: socket.socket) -> list[socket.socket]:
+    """Give a listening socket in several descriptors, so that several connections are accepted in a turn."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_IN_A_TURN - 1))]
 
 
 def limits(settings: Settings) -> Limits:

@@ -32,7 +32,7 @@ from app.core.policies.breaker import Guard
 from app.infra.container import VERSION, Container, build
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
-from app.infra.server import DrainingServer
+from app.infra.server import DrainingServer, several_of
 from app.infra.supervisor import supervised
 from app.infra.workers import Seat
 from app.settings import Settings
@@ -193,5 +193,5 @@ async def _serve(
             if seat.replaces:
                 _log.warning("worker.replaced", worker=seat.number, ended_by=seat.replaces)
         _log.info("start.serving", host=settings.host, port=listener.getsockname()[1], version=VERSION)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=several_of(listener))
         _log.info("stop.drained")

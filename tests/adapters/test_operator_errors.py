@@ -40,7 +40,10 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
     sources, secrets = MemorySourceRegistry(), EnvironmentSecrets({})
     application = Application(
         ingest_webhook=IngestWebhook(
-            PrepareSource(sources, secrets, MemoryProviderKeys({})), GroupCommit(events), lambda _refused: None
+            PrepareSource(sources, secrets, MemoryProviderKeys({})),
+            GroupCommit(events),
+            lambda _refused: None,
+            lambda _source, _answer: None,
         ),
         browse_events=BrowseEvents(events),
         browse_refusals=BrowseRefusals(refusals),

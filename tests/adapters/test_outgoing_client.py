@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import uvloop
 
+from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.client import AiohttpOutgoing
-from app.adapters.outgoing.dialling import AttemptBudget
 from app.adapters.outgoing.resolver import AddressInfo
 from app.core.domain.address import NOTHING_PRIVATE, AllowPrivate
 from app.core.domain.errors import (

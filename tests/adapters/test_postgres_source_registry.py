@@ -11,11 +11,11 @@ import pytest
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.source_registry import LOCK, PostgresSourceRegistry
 from app.core.domain.errors import Unavailable
-from app.core.domain.source import HmacScheme, Source
+from app.core.domain.source import OwnScheme, Source
 from app.core.policies.cached_sources import CachedSources
 from tests.conftest import PATIENT
 
-DEMO = Source(name="demo", provider="hmac", verify=HmacScheme("x-signature"), secrets=("env:DEMO",))
+DEMO = Source(name="demo", provider="hmac", verify=OwnScheme.of(header="x-signature"), secrets=("env:DEMO",))
 
 
 @pytest.fixture

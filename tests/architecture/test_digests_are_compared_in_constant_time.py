@@ -6,7 +6,6 @@ from pathlib import Path
 WHERE_PROOFS_ARE_COMPARED = (
     "app/core/catalog/keyed_digests.py",
     "app/core/catalog/shared_secrets.py",
-    "app/core/catalog/signatures.py",
     "app/adapters/web/guard.py",
 )
 PROOFS = ("digest", "hexdigest", "signature", "secret", "given", "key")

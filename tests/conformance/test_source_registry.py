@@ -10,7 +10,7 @@ import pytest
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
-from app.core.domain.source import HmacScheme, Place, Source
+from app.core.domain.source import OwnScheme, Place, Source
 from app.core.policies.cached_sources import CachedSources
 from app.core.ports.source_registry import SourceRegistry
 from tests.conftest import PATIENT
@@ -19,7 +19,7 @@ PLAIN = Source(name="salesforce", provider="salesforce", verify=None)
 FULL = Source(
     name="demo",
     provider="hmac",
-    verify=HmacScheme("x-signature", "sha256=", "base64"),
+    verify=OwnScheme.of(header="x-signature", prefix="sha256=", encoding="base64"),
     secrets=("file:secrets/demo", "env:OLD_DEMO"),
     delivery_key=Place("body", "data.\"id\" || join('-', [a, `1`])"),
     type=Place("header", "x-type"),

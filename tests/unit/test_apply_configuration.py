@@ -11,7 +11,7 @@ from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.document import Document
 from app.core.domain.errors import Invalid
-from app.core.domain.source import HmacScheme, Place, Source
+from app.core.domain.source import OwnScheme, Place, Source
 from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
 from app.infra.configuration_file import parse
 from tests.unit.bad_documents import BAD
@@ -31,7 +31,11 @@ sources:
 """
 
 DEMO = Source(
-    "demo", "hmac", HmacScheme("x-signature", "sha256=", "hex"), ("env:DEMO",), Place("header", "x-delivery-id")
+    "demo",
+    "hmac",
+    OwnScheme.of(header="x-signature", prefix="sha256="),
+    ("env:DEMO",),
+    Place("header", "x-delivery-id"),
 )
 SALESFORCE = Source(
     "salesforce",
@@ -81,7 +85,7 @@ async def test_a_source_that_is_opened_shows_it_in_one_line() -> None:
     (source,) = (await applied(opened, MemorySourceRegistry([DEMO]))).sources
     assert [str(difference) for difference in source.diff] == [
         "provider: hmac → acme",
-        'verify: {header: x-signature, prefix: "sha256=", encoding: hex} → none',
+        'verify: {header: x-signature, prefix: "sha256="} → none',
         "secrets: env:DEMO → not given",
     ]
 

@@ -358,3 +358,21 @@ async def test_a_whole_batch_that_waits_gets_a_flusher_at_once(inner: CommandedS
     await until(lambda: inner.sizes == [1, 10])
     inner.open.set()
     await fates(*waiting)
+
+
+async def test_who_has_less_time_is_told_sooner_and_the_others_wait_on(inner: CommandedStore) -> None:
+    """Some providers hang up after a second."""
+    inner.open.clear()
+    group = GroupCommit(inner, Bounds(budget_seconds=30, patience_seconds=30))
+    told: dict[str, Outcome | OpsConnectError] = {}
+    group.submit(new_event("patient"), lambda outcome: told.update(patient=outcome))
+    group.submit(new_event("hurried"), lambda outcome: told.update(hurried=outcome), budget_seconds=0.05)
+    await until(lambda: told)
+    assert {name: type(outcome) for name, outcome in told.items()} == {"hurried": OutcomeUnknown}
+    group.submit(new_event("late"), lambda outcome: told.update(late=outcome), budget_seconds=0.05)
+    await until(lambda: len(told) == 2)
+    assert type(told["late"]) is Unavailable, "no flusher had it"
+    inner.open.set()
+    await until(lambda: len(told) == 3)
+    assert type(told["patient"]) is Appended
+    assert len(inner.memory.inbox) == 2

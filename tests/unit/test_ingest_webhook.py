@@ -1,5 +1,6 @@
 """The main job, as its use case tells it: proved first, judged after, named and kept."""
 
+import asyncio
 import hmac
 import json
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
 from app.core.domain.refusal import NewRefusal
-from app.core.domain.source import HmacScheme, Place, Source
+from app.core.domain.source import ListedScheme, OwnScheme, Place, Source
 from app.core.policies.group_commit import GroupCommit
 from app.core.ports.telemetry import Delivery, Trace
 from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, Repeated, WebhookRequest
@@ -38,7 +39,7 @@ class Intake:
         self.source = source
         self.noted: list[NewRefusal] = []
         prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables), MemoryProviderKeys({}))
-        self.ingest = IngestWebhook(prepare, GroupCommit(self.store), self.noted.append)
+        self.ingest = IngestWebhook(prepare, GroupCommit(self.store), self.noted.append, lambda _source, _answer: None)
         self.delivery: Delivery
 
     async def __call__(self, body: bytes, *, lead: bool = False, secret: bytes | None = None, **given: str) -> Receipt:
@@ -50,7 +51,7 @@ class Intake:
 
 
 OPEN = Source(name="open", provider="test", verify=None)
-SIGNED = replace(OPEN, name="signed", verify=HmacScheme("x-signature"), secrets=("env:SECRET",))
+SIGNED = replace(OPEN, name="signed", verify=OwnScheme.of(header="x-signature"), secrets=("env:SECRET",))
 
 
 async def test_a_request_is_proved_before_anything_in_its_body_is_judged() -> None:
@@ -96,7 +97,8 @@ async def test_what_makes_two_deliveries_the_same() -> None:
     by_body = Intake(replace(OPEN, delivery_key=Place("body", "id")))
     assert isinstance(await by_body(b'{"id":7}', content_type="application/json"), Accepted)
     assert isinstance(await by_body(b'{"id":7,"n":1}', content_type="application/json"), Repeated)
-    assert isinstance(await by_body(b'{"id":7}', content_type="text/plain"), Accepted)
+    assert isinstance(await by_body(b'{"id":7}', content_type="text/plain"), Repeated), "it looks like JSON"
+    assert isinstance(await by_body(b"id: 7", content_type="text/plain"), Accepted)
 
 
 async def test_an_unreadable_body_is_quarantined_only_where_something_is_read_from_it() -> None:
@@ -126,3 +128,35 @@ async def test_what_is_refused_is_noted_with_all_that_a_person_needs_and_what_is
     assert (refusal.source, refusal.code, refusal.body) == ("signed", "signature_mismatch", b"body")
     assert "x-signature" in dict(refusal.headers)
     assert "x-signature" in refusal.detail
+
+
+class HungSecrets(EnvironmentSecrets):
+    """A store that never answers, as a file on a disk that is gone."""
+
+    async def resolve(self, reference: str) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+
+async def test_a_secret_that_does_not_come_costs_no_more_than_the_budget() -> None:
+    store = MemoryEventStore()
+    prepare = PrepareSource(MemorySourceRegistry([SIGNED]), HungSecrets({}), MemoryProviderKeys({}))
+    ingest = IngestWebhook(prepare, GroupCommit(store), lambda _: None, lambda *_: None, budget_seconds=0.05)
+    delivery = Delivery(AnyTrace(), "POST", "/", "", 1_795_000_000_000_000_000)
+    with pytest.raises(Unavailable, match="did not come in time"):
+        await ingest(WebhookRequest("signed", [], b"{}", delivery, b"/"))
+
+
+async def test_a_provider_that_waits_a_second_is_answered_within_it() -> None:
+    """Sentry hangs up then, and sends it never again."""
+    sentry = replace(SIGNED, provider="sentry", verify=ListedScheme())
+    prepare = PrepareSource(
+        MemorySourceRegistry([sentry, replace(sentry, name="github", provider="github")]),
+        EnvironmentSecrets({"SECRET": "a secret"}),
+        MemoryProviderKeys({}),
+    )
+    hurried, patient = await prepare("signed"), await prepare("github")
+    assert hurried is not None
+    assert patient is not None
+    assert hurried.budget_seconds == pytest.approx(0.8)
+    assert patient.budget_seconds is None

@@ -16,7 +16,7 @@ from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import OutcomeUnknown, Unavailable
 from app.core.domain.ids import EventId, RefusalId
 from app.core.domain.refusal import NewRefusal, Refusal, RefusalState
-from app.core.domain.source import HmacScheme, Place, Source
+from app.core.domain.source import OwnScheme, Place, Source
 from app.core.policies.group_commit import GroupCommit
 from app.core.ports.event_reader import EventQuery
 from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
@@ -27,7 +27,7 @@ from tests.refusals import T0, a_refusal, at
 SOURCE = Source(
     name="demo",
     provider="hmac",
-    verify=HmacScheme("x-signature"),
+    verify=OwnScheme.of(header="x-signature"),
     secrets=("env:SECRET",),
     delivery_key=Place("header", "x-id"),
 )
@@ -51,7 +51,7 @@ class Desk:
         prepare = PrepareSource(
             MemorySourceRegistry([source]), EnvironmentSecrets(self.variables), MemoryProviderKeys({})
         )
-        self.ingest = IngestWebhook(prepare, GroupCommit(self.events), lambda _refused: None)
+        self.ingest = IngestWebhook(prepare, GroupCommit(self.events), lambda _refused: None, lambda *_: None)
         self.release = ReleaseRefusal(self.refusals, self.ingest.take_in)
 
     async def seen(self, refusal: NewRefusal) -> Refusal:

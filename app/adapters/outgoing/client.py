@@ -25,7 +25,8 @@ from aiohttp import (
 )
 from yarl import URL
 
-from app.adapters.outgoing.dialling import AttemptBudget, GuardedConnector, Trust
+from app.adapters.outgoing.budget import AttemptBudget
+from app.adapters.outgoing.dialling import GuardedConnector, Trust
 from app.adapters.outgoing.resolver import LookUp, Resolver, system_look_up
 from app.core.domain.address import AllowPrivate
 from app.core.domain.errors import AnswerLost, AnswerTooSlow, ConnectingTooSlow, OpsConnectError, Unreachable

@@ -8,12 +8,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohappyeyeballs import start_connection
 from aiohttp import BaseConnector, ClientRequest, ClientTimeout
 
+from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.resolver import AddressInfo, Resolver
 from app.core.domain.address import AllowPrivate, why_forbidden
 from app.core.domain.errors import ConnectingTooSlow, Forbidden, Unreachable, Untrusted
@@ -27,18 +27,6 @@ IDLE_SECONDS = 4.0
 NEXT_ADDRESS_SECONDS = 0.25
 GOODBYE_SECONDS = 1.0
 """For the end of TLS, for which nobody waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptBudget:
-    """The longest that each part of an attempt may take."""
-
-    dns_seconds: float = 2.0
-    tcp_seconds: float = 3.0
-    """For all addresses of a name together."""
-    tls_seconds: float = 5.0
-    first_byte_seconds: float = 15.0
-    """From the request's last byte to the answer's first, and between two pieces of the answer."""
 
 
 class Trust:

@@ -5,13 +5,14 @@ be understood whole: guessed wrong, they would let forged events in or drop genu
 always written, the word `none` included, and a row that says it in any other way than we do is `NotUnderstood`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
-from app.core.domain.source import DIGEST, HmacScheme, Place, Source
+from app.core.domain.source import DIGEST, ListedScheme, OwnScheme, Place, Source
 
-_SCHEME = "hmac-sha256"
+_FIRST = "hmac-sha256"
 
 
 class NotUnderstood(Exception):
@@ -23,22 +24,16 @@ def written(source: Source) -> str:
     spec: dict[str, Any] = {
         "name": source.name,
         "provider": source.provider,
-        "verify": "none",
+        "verify": _verify(source.verify),
         "secrets": source.secrets,
-        "delivery_key": str(source.delivery_key),
+        "tolerance_seconds": source.tolerance_seconds,
+        "settings": dict(source.settings),
+        "delivery_key": str(source.delivery_key) if source.delivery_key else None,
         "type": str(source.type) if source.type else None,
         "body_limit_bytes": source.body_limit_bytes,
         "rate_per_second": source.rate_per_second,
         "public_url": source.public_url,
     }
-    if source.verify is not None:
-        scheme = source.verify
-        spec["verify"] = {
-            "scheme": _SCHEME,
-            "header": scheme.header,
-            "prefix": scheme.prefix,
-            "encoding": scheme.encoding,
-        }
     return orjson.dumps(spec).decode()
 
 
@@ -51,7 +46,9 @@ def read(text: str) -> Source:
             provider=spec["provider"],
             verify=_scheme(spec["verify"]),
             secrets=tuple(spec["secrets"]),
-            delivery_key=_place(spec["delivery_key"]),
+            tolerance_seconds=spec.get("tolerance_seconds"),
+            settings=tuple(_settings(spec.get("settings", {}))),
+            delivery_key=_place(spec["delivery_key"]) if spec["delivery_key"] is not None else None,
             type=_place(spec["type"]) if spec.get("type") else None,
             body_limit_bytes=spec.get("body_limit_bytes"),
             rate_per_second=spec.get("rate_per_second"),
@@ -61,13 +58,31 @@ def read(text: str) -> Source:
         raise NotUnderstood(f"{type(error).__name__}: {error}") from error
 
 
-def _scheme(spec: Any) -> HmacScheme | None:
+def _verify(verify: ListedScheme | OwnScheme | None) -> str | dict[str, Any]:
+    if verify is None:
+        return "none"
+    return {"listed": verify.name} if isinstance(verify, ListedScheme) else {"own": verify.words}
+
+
+def _scheme(spec: Any) -> ListedScheme | OwnScheme | None:
     if spec == "none":
         return None
+    if spec.keys() == {"listed"} and (spec["listed"] is None or isinstance(spec["listed"], str)):
+        return ListedScheme(spec["listed"])
+    if spec.keys() == {"own"} and isinstance(spec["own"], dict):
+        return OwnScheme.of(**spec["own"])
+    # As the first version wrote the only scheme that it knew.
     known = spec.keys() == {"scheme", "header", "prefix", "encoding"}
-    if not known or spec["scheme"] != _SCHEME or spec["encoding"] not in {"hex", "base64"}:
+    if not known or spec["scheme"] != _FIRST or spec["encoding"] not in {"hex", "base64"}:
         raise ValueError("another way to verify")
-    return HmacScheme(spec["header"], spec["prefix"], spec["encoding"])
+    return OwnScheme.of(header=spec["header"], prefix=spec["prefix"], encoding=spec["encoding"])
+
+
+def _settings(spec: Any) -> Iterable[tuple[str, str]]:
+    for name, value in spec.items():
+        if not isinstance(value, str):
+            raise ValueError("a setting that is no text")
+        yield name, value
 
 
 def _place(text: str) -> Place:

@@ -21,6 +21,10 @@ class Problem:
     detail: str
 
 
+def _not_genuine(title: str, detail: str) -> Problem:
+    return Problem(401, title, detail)
+
+
 # Every error that OpsConnect answers with, in one table; the code is what programs go by.
 PROBLEMS: Mapping[str, Problem] = {
     "unknown_source": Problem(
@@ -34,12 +38,38 @@ PROBLEMS: Mapping[str, Problem] = {
         "Signature mismatch",
         "The signature does not fit the raw body and this source's secret. Check the secret on both sides.",
     ),
+    "signature_malformed": _not_genuine(
+        "Signature malformed", "The signature is not written as this provider writes it."
+    ),
+    "header_missing": _not_genuine("Header missing", "A header that this provider signs is absent."),
+    "header_repeated": _not_genuine("Header repeated", "A header that the signature depends on stands more than once."),
+    "url_unknown": _not_genuine(
+        "URL unknown", "This provider signs its URL, which the operator has to state as the source's public_url."
+    ),
+    "timestamp_missing": _not_genuine("Timestamp missing", "The time at which it was signed is absent."),
+    "timestamp_malformed": _not_genuine("Timestamp malformed", "The time at which it was signed cannot be read."),
+    "timestamp_too_old": _not_genuine(
+        "Timestamp too old", "It is authentic, but was signed too long ago. Sign again with the time of sending."
+    ),
+    "timestamp_in_the_future": _not_genuine(
+        "Timestamp in the future", "It is authentic, but was signed for a time to come. Look at the sender's clock."
+    ),
+    "token_missing": _not_genuine("Token missing", "This source wants a token, and there is none."),
+    "token_mismatch": _not_genuine("Token mismatch", "The token is none of this source's. Look at both sides."),
+    "token_malformed": _not_genuine("Token malformed", "The token is not written as this provider writes it."),
+    "algorithm_refused": _not_genuine("Algorithm refused", "This provider signs in another way."),
+    "certificate_refused": _not_genuine("Certificate refused", "The certificate is none of this provider's."),
+    "claim_mismatch": _not_genuine("Claim mismatch", "It was signed, but for somebody or something else."),
+    "key_url_refused": _not_genuine("Key URL refused", "The address of the key is none of this provider's."),
+    "registration_not_pending": _not_genuine(
+        "No registration is pending", "The operator has to begin one: 'opsconnect sources register NAME'."
+    ),
     "key_unknown": Problem(
         401, "Key unknown", "The key that this request claims to be signed with is none of the provider's."
     ),
     "invalid_lead": Problem(422, "Not a valid lead", "Correct the fields named in 'errors' and send it again."),
     "body_too_large": Problem(413, "Body too large", "The body is larger than this source takes; see 'limit_bytes'."),
-    "method_not_allowed": Problem(405, "Method not allowed", "Webhooks are sent with POST."),
+    "method_not_allowed": Problem(405, "Method not allowed", "Send webhooks with a method that Allow names."),
     "client_disconnected": Problem(400, "Incomplete request", "The connection ended before the body was complete."),
     # Of the connection: answered before there is a request, and the connection ends.
     "malformed_request": Problem(400, "Malformed request", "This is not HTTP/1.1 as RFC 9112 has it."),

@@ -7,9 +7,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app.adapters.web.responses import ExactJSON, problem
-from app.core.catalog.described import needs_of, proof_of, signs_url, ways_of
+from app.core.catalog.described import needs_of, proof_of, ways_of
 from app.core.catalog.provider import Answer, Coverage, Provider, Scheme
 from app.core.catalog.source_text import source_text
+from app.core.catalog.sources import signs_url
 from app.core.use_cases.browse_providers import BrowseProviders
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.adapters.web.answers import Answer, Header, answer_to, problem
 from app.adapters.web.problems import retry_after
+from app.core.catalog.sources import provider_of
 from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.source_registry import SourceRegistry
@@ -51,6 +52,7 @@ class WebhookDoor:
     body_limit_bytes: int
     """Of a source that says nothing of its own."""
     elsewhere: App
+    clock_ns: Callable[[], int] = time.time_ns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take what is a webhook by its path."""
@@ -65,7 +67,7 @@ class WebhookDoor:
         await self.elsewhere(scope, receive, send)
 
     async def _webhook(self, scope: Scope, receive: Receive, send: Send, source: str, *, lead: bool) -> None:
-        started_ns = time.time_ns()
+        started_ns = self.clock_ns()
         headers: list[Header] = scope["headers"]
         method: str = scope["method"]
         traceparent, tracestate = _incoming(headers)
@@ -79,7 +81,7 @@ class WebhookDoor:
         )
         wire = _Wire(send, delivery, bodiless=method == "HEAD")
         try:
-            if method != "POST":
+            if method != "POST" and lead:
                 await wire.write(problem("method_not_allowed", delivery, (b"allow", b"POST")))
                 return
             query: bytes = scope["query_string"]
@@ -92,6 +94,10 @@ class WebhookDoor:
                 await wire.write(answer_to(unknown, delivery))
                 return
             delivery.source, delivery.provider = known.name, known.provider
+            methods = provider_of(known).methods
+            if method not in methods:
+                await wire.write(problem("method_not_allowed", delivery, (b"allow", ", ".join(methods).encode())))
+                return
             if known.rate_per_second is not None and not await self.rates.may(known.name, known.rate_per_second):
                 limited = problem("rate_limited", delivery, _CLOSE, (b"retry-after", retry_after()))
                 await wire.turn_away(limited, receive)

@@ -32,11 +32,11 @@ def _files() -> Mapping[str, Path]:
 @cache
 def _provider(name: str) -> Provider:
     table = _table(name)
-    return _provider(str(table["same_as"])) if "same_as" in table else read_provider(name, table, _first_scheme)
+    return _provider(str(table["same_as"])) if "same_as" in table else read_provider(name, table, first_scheme)
 
 
-def _first_scheme(name: str) -> Mapping[str, Any]:
-    """Give the table of a provider's first scheme, for those that sign alike."""
+def first_scheme(name: str) -> Mapping[str, Any]:
+    """Give the table of a provider's first scheme, for those that sign alike. Raises `Malformed` for one unknown."""
     schemes: Mapping[str, Mapping[str, Any]] = _table(name)["schemes"]
     return next(iter(schemes.values()))
 

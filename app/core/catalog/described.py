@@ -13,8 +13,6 @@ COVERAGE = {
     "none": "the body is not covered",
 }
 
-_SIGN_THE_URL = frozenset({"contentful", "jira_connect", "mandrill", "twilio"})
-
 CODED: Mapping[str, str] = {
     "adyen_standard": "`hmacSignature` of each item: HMAC-SHA256 over eight of its fields",
     "apple_jws": "`signedPayload`: a token (ES256) that brings its certificates",
@@ -74,13 +72,6 @@ def needs_of(scheme: Scheme) -> str:
     if scheme.needs == "fetched key":
         return settings or NEEDS[scheme.needs]
     return f"{NEEDS[scheme.needs]}, {settings}" if settings else NEEDS[scheme.needs]
-
-
-def signs_url(scheme: Scheme) -> bool:
-    """Tell whether the address that the provider was given takes part in its proof."""
-    if isinstance(scheme.proof, Coded):
-        return scheme.proof.name in _SIGN_THE_URL
-    return isinstance(scheme.proof, Mac) and any(field in scheme.proof.template for field in ("{url}", "{uri}"))
 
 
 def ways_of(ways: Sequence[Text]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ class Identity(NamedTuple):
     deliveries apart. None: the body's digest."""
     unreadable: str | None = None
     """Why the body, which claims to be JSON or a form, cannot be read."""
+
+
+Identifier = Callable[[SignedRequest], Identity]
 
 
 class _Reader:
@@ -70,6 +73,37 @@ class _Reader:
         return as_id(claims_of(values[0]).get(claim)) if claim else values[0] or None
 
 
+def identifier(delivery: Delivery) -> Identifier:
+    """Make a provider's row ready to say which delivery a request is. Never raises, whatever stands in the request."""
+    id_name, type_name = _one_header(delivery.id), _one_header(delivery.type)
+    if delivery.distinct_by or delivery.whole_body or id_name is None or type_name is None:
+        return partial(identify, delivery)
+
+    def by_headers(request: SignedRequest) -> Identity:
+        """Nothing of the body is needed, and a look through the headers is enough."""
+        found = _first_value(request, id_name)
+        return Identity(found, _first_value(request, type_name), found)
+
+    return by_headers
+
+
+def _one_header(ways: Sequence[Text]) -> bytes | None:
+    """Give the header that alone tells; empty where nothing does, None where there is more to it."""
+    if not ways:
+        return b""
+    if len(ways) > 1 or len(ways[0]) > 1:
+        return None
+    place = ways[0][0]
+    return place.name.encode() if isinstance(place, Place) and place.kind == "header" else None
+
+
+def _first_value(request: SignedRequest, wanted: bytes) -> bytes | None:
+    for name, value in request.headers:
+        if name == wanted:
+            return value.strip(b" \t") or None
+    return None
+
+
 def identify(delivery: Delivery, request: SignedRequest) -> Identity:
     """Say which delivery a request is. Never raises, whatever stands in the request."""
     reader = _Reader(request, delivery.content)
@@ -97,9 +131,9 @@ def search(path: str, content: Any) -> Any:
         return None  # a content of another shape than the path expects holds nothing there
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _compiled(path: str) -> Callable[[Any], Any]:
-    """Make a path ready. Paths come from the catalogue alone, so there are only so many."""
+    """Make a path ready. Paths come from the catalogue and from sources, so there are only so many."""
     if not _NAMES.fullmatch(path):
         return jmespath.compile(path).search
     names = path.split(".")

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from app.core.catalog.described import signs_url
 from app.core.catalog.provider import Mac, Provider, Scheme, SharedSecret
+from app.core.catalog.sources import signs_url
 
 GENERIC = frozenset({"basic", "bearer", "hmac", "token"})
 """Senders of whom nothing is known but how they prove themselves: their sources say the rest."""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 
 MASK = "********"
 LONGEST_REMEMBERED = 64
@@ -20,13 +19,14 @@ def is_credential(name: str) -> bool:
 
 def chosen(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     """Choose the headers that are kept: all but credentials."""
-    return tuple(
-        [
-            (name, value.decode("latin-1"))
-            for raw_name, value in headers
-            if (name := _remembered(raw_name) if len(raw_name) <= LONGEST_REMEMBERED else _kept_name(raw_name))
-        ]
-    )
+    kept: list[tuple[str, str]] = []
+    for raw_name, value in headers:
+        name = _REMEMBERED.get(raw_name)
+        if name is None:
+            name = _kept_name(raw_name)
+        if name:
+            kept.append((name, value.decode("latin-1")))
+    return tuple(kept)
 
 
 def chosen_with(headers: Sequence[tuple[bytes, bytes]], needed: Collection[str]) -> tuple[tuple[str, str], ...]:
@@ -42,14 +42,20 @@ def chosen_with(headers: Sequence[tuple[bytes, bytes]], needed: Collection[str])
     )
 
 
-def _kept_name(raw_name: bytes) -> str | None:
-    """Give the name under which a header is kept; None for a credential."""
-    name = raw_name.decode("latin-1")
-    return None if is_credential(name) else name
+_REMEMBERED: dict[bytes, str] = {}
+MOST_REMEMBERED = 1024
 
 
-# The same names come with each request; the bounds keep a stranger from filling the memory with others.
-_remembered = lru_cache(maxsize=1024)(_kept_name)
+def _kept_name(raw_name: bytes) -> str:
+    """Give the name under which a header is kept; empty for a credential.
+
+    The same names come with each request. The bounds keep a stranger from filling the memory with others.
+    """
+    text = raw_name.decode("latin-1")
+    name = "" if is_credential(text) else text
+    if len(_REMEMBERED) < MOST_REMEMBERED and len(raw_name) <= LONGEST_REMEMBERED:
+        _REMEMBERED[raw_name] = name
+    return name
 
 
 def masked_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

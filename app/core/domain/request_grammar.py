@@ -18,6 +18,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?/ ?([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([smh])")
+_LONGEST_SECONDS = 1e10
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(B|KB|MB|KiB|MiB)", re.IGNORECASE)
 _UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
@@ -117,6 +119,17 @@ def read_size(part: Part) -> int | None:
         part.fault(f"must be from 1 byte to {LARGEST_BODY_BYTES // 1024**2} MB ({LARGEST_BODY_BYTES} bytes)")
         return None
     return size
+
+
+def read_duration(part: Part) -> float | None:
+    """Read a time, alone in seconds or as in `90s`, `5m` or `2h`, in seconds."""
+    duration = part.value
+    if isinstance(duration, str) and (match := _DURATION.fullmatch(duration)):
+        return float(match[1]) * _SECONDS[match[2]]
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 <= duration <= _LONGEST_SECONDS:
+        part.fault("must be a number of seconds, or a time as in 90s, 5m or 2h")
+        return None
+    return float(duration)
 
 
 def read_rate(part: Part) -> float | None:

@@ -1,8 +1,9 @@
 """A source: one named place where events enter."""
 
+import json
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 """A source's name: what may stand in a URL and a metric label without quoting."""
@@ -10,14 +11,37 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 LARGEST_BODY_BYTES = 25 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class HmacScheme:
-    """HMAC-SHA256 over the raw body, in a header, after a prefix."""
+_PLAIN = {"prefix": "", "encoding": "hex", "digest": "sha256", "template": "{body}"}
+"""What the catalogue takes for granted, and need not be said."""
 
-    header: str
-    """In lower case."""
-    prefix: str = ""
-    encoding: Literal["hex", "base64"] = "hex"
+
+@dataclass(frozen=True, slots=True)
+class ListedScheme:
+    """As the catalogue says that the provider signs: in its strongest way, or in the one that is named."""
+
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnScheme:
+    """As somebody said of a sender that the catalogue does not list, in the catalogue's words."""
+
+    table: str
+    """JSON with sorted keys, without what goes without saying."""
+
+    @classmethod
+    def of(cls, **words: Any) -> Self:
+        """Write the words down; names of headers are the same in any case."""
+        said = {word: value for word, value in words.items() if _PLAIN.get(word) != value}
+        if isinstance(header := said.get("header"), str):
+            said["header"] = header.lower()
+        return cls(json.dumps(said, sort_keys=True, ensure_ascii=False))
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """Give the words back."""
+        words: dict[str, Any] = json.loads(self.table)
+        return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +64,21 @@ class Source:
 
     name: str
     provider: str
-    verify: HmacScheme | None
+    verify: ListedScheme | OwnScheme | None
     """None only when somebody said `verify: none`."""
     secrets: tuple[str, ...] = ()
     """References (`env:NAME`, `file:PATH`), never values; several while a secret is being rotated."""
-    delivery_key: Place = DIGEST
+    delivery_key: Place | None = None
+    """None: as the provider identifies its deliveries, or the body's digest."""
     type: Place | None = None
+    """None: as the provider names its events."""
+    tolerance_seconds: float | None = None
+    """How old a signed timestamp may be; None: as old as the scheme says."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """What else its provider needs to know, by name: a text, or a reference where it is secret."""
     body_limit_bytes: int | None = None
     """None: the limit that the settings give."""
     rate_per_second: float | None = None
     """The most deliveries that are taken, from all processes together; None: any number."""
     public_url: str | None = None
     """The address that the provider was given, for providers that sign it."""
-
-    @property
-    def reads_body(self) -> bool:
-        """Tell whether intake must parse the body to make the key or the type."""
-        return self.delivery_key.kind == "body" or (self.type is not None and self.type.kind == "body")

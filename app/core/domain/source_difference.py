@@ -1,8 +1,9 @@
 """What differs between two versions of a source, in the words in which a person writes one."""
 
+import json
 from dataclasses import dataclass
 
-from app.core.domain.source import HmacScheme, Source
+from app.core.domain.source import ListedScheme, OwnScheme, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,25 @@ class Difference:
 
 def differences(old: Source, new: Source) -> tuple[Difference, ...]:
     """Compare two versions field by field. Secrets are references, so they may be shown."""
-    both_verify = old.verify is not None and new.verify is not None
-    before, after = _written(old, in_detail=both_verify), _written(new, in_detail=both_verify)
-    return tuple(Difference(field, before[field], after[field]) for field in after if before[field] != after[field])
+    both_own = isinstance(old.verify, OwnScheme) and isinstance(new.verify, OwnScheme)
+    before, after = _written(old, in_detail=both_own), _written(new, in_detail=both_own)
+    fields = list(dict.fromkeys([*after, *before]))
+    return tuple(
+        Difference(field, before.get(field), after.get(field))
+        for field in fields
+        if before.get(field) != after.get(field)
+    )
 
 
 def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
     """Write every field of a source; how it verifies in one or, `in_detail`, in several."""
     return {
         "provider": source.provider,
-        **(_scheme(source.verify) if in_detail and source.verify else {"verify": _in_one(source.verify)}),
+        **(_own(source.verify) if in_detail and isinstance(source.verify, OwnScheme) else _in_one(source.verify)),
+        "tolerance": f"{source.tolerance_seconds:g} s" if source.tolerance_seconds is not None else None,
         "secrets": ", ".join(source.secrets) or None,
-        "delivery_key": str(source.delivery_key),
+        **{f"settings.{name}": value for name, value in source.settings},
+        "delivery_key": str(source.delivery_key) if source.delivery_key else None,
         "type": str(source.type) if source.type else None,
         "body_limit": f"{source.body_limit_bytes} bytes" if source.body_limit_bytes is not None else None,
         "limits.rate": f"{source.rate_per_second:g}/s" if source.rate_per_second is not None else None,
@@ -39,15 +47,16 @@ def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
     }
 
 
-def _scheme(scheme: HmacScheme) -> dict[str, str | None]:
+def _own(scheme: OwnScheme) -> dict[str, str | None]:
     return {
-        "verify.header": scheme.header,
-        "verify.prefix": scheme.prefix or None,
-        "verify.encoding": scheme.encoding,
+        f"verify.{word}": value if isinstance(value, str) else json.dumps(value) for word, value in scheme.words.items()
     }
 
 
-def _in_one(scheme: HmacScheme | None) -> str:
+def _in_one(scheme: ListedScheme | OwnScheme | None) -> dict[str, str | None]:
     if scheme is None:
-        return "none"
-    return f'{{header: {scheme.header}, prefix: "{scheme.prefix}", encoding: {scheme.encoding}}}'
+        return {"verify": "none"}
+    if isinstance(scheme, ListedScheme):
+        return {"scheme": scheme.name or "as the provider signs"}
+    words = [f"{word}: {value if word == 'header' else json.dumps(value)}" for word, value in scheme.words.items()]
+    return {"verify": "{" + ", ".join(words) + "}"}

@@ -12,8 +12,8 @@ alone and fails alone; its neighbours are kept. Larger parts go first, because a
 as the store lets it. Any other failure is the whole batch's.
 
 Everybody is told within the budget, counted from the call: who still waits in the queue by then was not kept
-(`Unavailable`), who is in flight may have been (`OutcomeUnknown`). All have the same budget, so they fall due in the
-order in which they came, and one timer on the oldest serves them all.
+(`Unavailable`), who is in flight may have been (`OutcomeUnknown`). Nearly all have the same budget, so they fall due in
+the order in which they came, and one timer on the oldest serves them all; who has less time has a timer of its own.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Tell = Callable[[Outcome | OpsConnectError], None]
 class Waiting:
     """An event on its way, and whom to tell. Whoever no longer wants to know withdraws it."""
 
-    __slots__ = ("due", "event", "pursued", "taken", "tell")
+    __slots__ = ("alarm", "due", "event", "pursued", "taken", "tell")
 
     def __init__(self, event: NewEvent, tell: Tell, due: float) -> None:
         self.event = event
@@ -43,6 +43,8 @@ class Waiting:
         self.due = due
         self.taken = False
         """A flusher has it: it may be kept."""
+        self.alarm: asyncio.TimerHandle | None = None
+        """Of one that has less time than the others."""
         self.pursued: asyncio.Future[Outcome] | None = None
         """What awaits an outcome that came as `Pending`; once it was told otherwise, nothing more need be done."""
 
@@ -51,6 +53,15 @@ class Waiting:
         self.tell = None
         if self.pursued is not None:
             self.pursued.cancel()
+        if self.alarm is not None:
+            self.alarm.cancel()
+
+    def give_up(self) -> None:
+        """Say that time is up."""
+        if self.taken:
+            self.settle(OutcomeUnknown("the commit did not end in time"))
+        else:
+            self.settle(Unavailable("no commit began in time: the database is too slow for what comes in"))
 
     def settle(self, outcome: Outcome | OpsConnectError) -> None:
         """Tell, unless that was done."""
@@ -95,14 +106,17 @@ class GroupCommit(EventStore):
         """Pass on: counting is in groups already."""
         await self._inner.count_duplicates(counts)
 
-    async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
-        """Queue each event and wait for its own outcome; the events of one call may land in different commits."""
+    async def append(self, events: Sequence[NewEvent], *, budget_seconds: float | None = None) -> Sequence[Outcome]:
+        """Queue each event and wait for its own outcome; the events of one call may land in different commits.
+
+        `budget_seconds`: less than others have.
+        """
         told: list[asyncio.Future[Outcome]] = []
         queued: list[Waiting] = []
         for event in events:
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             told.append(future)
-            queued.append(self.submit(event, _into(future)))
+            queued.append(self.submit(event, _into(future), budget_seconds=budget_seconds))
         try:
             results = await asyncio.gather(*told, return_exceptions=True)
         finally:
@@ -113,12 +127,14 @@ class GroupCommit(EventStore):
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
 
-    def submit(self, event: NewEvent, tell: Tell) -> Waiting:
+    def submit(self, event: NewEvent, tell: Tell, *, budget_seconds: float | None = None) -> Waiting:
         """Queue an event and return; `tell` gets what `append` would give or raise, once and within the budget."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         waiting = Waiting(event, tell, loop.time() + self._bounds.budget_seconds)
+        if budget_seconds is not None and budget_seconds < self._bounds.budget_seconds:
+            waiting.alarm = loop.call_later(budget_seconds, waiting.give_up)
         self._queue.append(waiting)
         due = self._due
         while due and due[0].tell is None:
@@ -219,8 +235,7 @@ class GroupCommit(EventStore):
         loop = cast("asyncio.AbstractEventLoop", self._loop)
         now = loop.time()
         while self._due and (self._due[0].due <= now or self._due[0].tell is None):
-            waiting = self._due.popleft()
-            waiting.settle(_too_late(queued=not waiting.taken))
+            self._due.popleft().give_up()
         while self._queue and self._queue[0].tell is None:  # let go of the events
             self._queue.popleft()
         self._timer = loop.call_at(self._due[0].due, self._expire) if self._due else None
@@ -237,12 +252,6 @@ def _into(future: "asyncio.Future[Outcome]") -> Tell:
             future.set_result(outcome)
 
     return tell
-
-
-def _too_late(*, queued: bool) -> OpsConnectError:
-    if queued:
-        return Unavailable("no commit began in time: the database is too slow for what comes in")
-    return OutcomeUnknown("the commit did not end in time")
 
 
 def _fail(batch: Sequence[Waiting], error: OpsConnectError) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.catalog.source_grammar import SecretFault, read_source
 from app.core.domain.document import Document, Findings, Part
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.source import Source
 from app.core.domain.source_difference import Difference, differences
-from app.core.domain.source_grammar import SecretFault, read_source
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import Change, SourceRegistry
 

@@ -1,23 +1,20 @@
 """The main job: a request comes in, is proved genuine, is kept exactly once, and gets its receipt."""
 
+import asyncio
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
+from app.core.catalog import handshakes
+from app.core.catalog.events import Received, event_of, lead_event
+from app.core.catalog.handshakes import HandshakeAnswer
 from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
-from app.core.domain.body import Readable, Unreadable, read
-from app.core.domain.credentials import chosen
-from app.core.domain.delivery_key import as_id, delivery_key, printable
-from app.core.domain.errors import Fault, KeyMissing, OpsConnectError
+from app.core.catalog.provider import Answer as Prescribed
+from app.core.domain.errors import Fault, KeyMissing, OpsConnectError, Unavailable
 from app.core.domain.event import NewEvent
-from app.core.domain.ids import EventId, event_id
-from app.core.domain.lead import read_lead
+from app.core.domain.ids import EventId
 from app.core.domain.refusal import NewRefusal, new_refusal
 from app.core.domain.source import Source
 from app.core.policies.group_commit import GroupCommit
@@ -25,10 +22,12 @@ from app.core.ports.event_store import Appended, Outcome
 from app.core.ports.telemetry import Delivery
 from app.core.use_cases.prepare_source import PrepareSource, Ready
 
-LEAD_DELIVERY_ID = b"x-delivery-id"
-LONGEST_TYPE = 256
 MOST_FETCHES = 2
 """Of keys, for one request: a certificate, and what it was signed by."""
+
+
+AS_USUAL = Prescribed(401)
+"""What most providers hear of a request that is not genuine: our own words."""
 
 
 class WebhookRequest(NamedTuple):
@@ -49,12 +48,21 @@ class Accepted(NamedTuple):
     """The event is kept."""
 
     event_id: EventId
+    prescribed: "HandshakeAnswer | Prescribed | None" = None
+    """What its provider insists on hearing."""
 
 
 class Repeated(NamedTuple):
     """The delivery was kept before, as this event."""
 
     event_id: EventId
+    prescribed: "HandshakeAnswer | Prescribed | None" = None
+
+
+class Challenged(NamedTuple):
+    """It was no event but a question of the provider's, with the answer to it. Nothing is kept."""
+
+    answer: HandshakeAnswer
 
 
 class Refused(NamedTuple):
@@ -62,13 +70,25 @@ class Refused(NamedTuple):
 
     code: str
     faults: tuple[Fault, ...] = ()
+    prescribed: Prescribed | None = None
+    """What its provider insists on hearing of a request that is not genuine."""
 
 
-Receipt = Accepted | Repeated | Refused
+Receipt = Accepted | Repeated | Challenged | Refused
 
 
 Answer = Callable[[Receipt | OpsConnectError], None]
 """Takes what a request is answered with. Must not raise."""
+
+
+class _Event(NamedTuple):
+    """An event to be kept, and what is said when it is."""
+
+    event: NewEvent
+    prescribed: HandshakeAnswer | Prescribed | None
+
+
+_Decision = _Event | Challenged | Refused | KeyWanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,10 @@ class IngestWebhook:
     store: GroupCommit
     refused: Callable[[NewRefusal], None]
     """Takes what was refused, to look at later. Never waits."""
+    follow: Callable[[Source, HandshakeAnswer], None]
+    """Does what a challenge asks for beside its answer: calls an address of the provider. Never waits."""
+    budget_seconds: float = 1.8
+    """The longest that a request waits for what it needs, its commit included."""
 
     async def __call__(self, request: WebhookRequest) -> Receipt:
         """Take it in; what is refused is noted. Raises what `take_in` raises."""
@@ -92,47 +116,71 @@ class IngestWebhook:
 
         Raises `Unavailable` or `OutcomeUnknown` (or another error of the store) when the sender must try again.
         """
-        ready = await self.prepare(request.source)
-        if ready is None:
-            return Refused("unknown_source")
-        event = _decided(ready, request)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout_at(began + self.budget_seconds):
+                ready = await self.prepare(request.source)
+                if ready is None:
+                    return Refused("unknown_source")
+                decision = await self._decide(ready, request)
+        except TimeoutError:
+            raise Unavailable("what verifying needs did not come in time") from None
+        if isinstance(decision, Challenged):
+            return self._challenged(ready, request, decision)
+        if isinstance(decision, Refused):
+            return decision
+        left = min(self.budget_seconds, ready.budget_seconds or math.inf) - (loop.time() - began)
+        (outcome,) = await self.store.append((decision.event,), budget_seconds=max(left, 0.0))
+        return _receipt(outcome, request.delivery, decision.prescribed)
+
+    async def _decide(self, ready: Ready, request: WebhookRequest) -> "_Event | Challenged | Refused":
+        """Decide, and fetch what keys that takes."""
+        decision = _decided(ready, request)
         for _ in range(MOST_FETCHES):
-            if not isinstance(event, KeyWanted):
-                break
+            if not isinstance(decision, KeyWanted):
+                return decision
             try:
-                ready = await self.prepare.with_key(ready, event.url)
+                ready = await self.prepare.with_key(ready, decision.url)
             except KeyMissing as error:
-                request.delivery.detail = str(error)
-                return Refused("key_unknown")
-            event = _decided(ready, request)
-        if isinstance(event, KeyWanted):
-            request.delivery.detail = f"{event.url} does not hold the key that signed this"
-            return Refused("key_unknown")
-        if isinstance(event, Refused):
-            return event
-        (outcome,) = await self.store.append((event,))
-        return _receipt(outcome, request.delivery)
+                return _not_genuine(ready, request, NotGenuine("key_unknown", str(error)))
+            decision = _decided(ready, request)
+        if not isinstance(decision, KeyWanted):
+            return decision
+        detail = f"{decision.url} does not hold the key that signed this"
+        return _not_genuine(ready, request, NotGenuine("key_unknown", detail))
 
     def at_once(self, ready: Ready, request: WebhookRequest, answer: Answer) -> bool:
         """Do the same without a coroutine, for a source that is prepared: what came of it, `answer` is told.
 
         A refusal is told before this returns; anything else when it is settled, within the store's budget. False when
-        a key must be fetched first: nothing was done then, and `__call__` can do it.
+        something must be awaited first: nothing was done then, and `__call__` can do it.
         """
-        event = _decided(ready, request)
-        if isinstance(event, KeyWanted):
-            return False
-        if isinstance(event, Refused):
-            self.note(request, event)
-            answer(event)
+        decision = _decided(ready, request)
+        if isinstance(decision, _Event):
+            delivery, prescribed = request.delivery, decision.prescribed
+
+            def settled(outcome: Outcome | OpsConnectError) -> None:
+                answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery, prescribed))
+
+            self.store.submit(decision.event, settled, budget_seconds=ready.budget_seconds)
             return True
-        delivery = request.delivery
-
-        def settled(outcome: Outcome | OpsConnectError) -> None:
-            answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery))
-
-        self.store.submit(event, settled)
+        if isinstance(decision, KeyWanted):
+            return False
+        if isinstance(decision, Refused):
+            self.note(request, decision)
+            answer(decision)
+        else:
+            answer(self._challenged(ready, request, decision))
         return True
+
+    def _challenged(self, ready: Ready, request: WebhookRequest, challenged: Challenged) -> Challenged | Refused:
+        if challenged.answer.stores_secret is not None:
+            detail = "it brings a secret, and no registration of this source is pending"
+            return _not_genuine(ready, request, NotGenuine("registration_not_pending", detail))
+        if challenged.answer.fetch is not None:
+            self.follow(ready.source, challenged.answer)
+        return challenged
 
     def note(self, request: WebhookRequest, refused: Refused, *, whole: bool = True) -> None:
         """Note a refusal; `whole=False` where the body was not read to its end."""
@@ -155,116 +203,74 @@ class IngestWebhook:
         )
 
 
-def _decided(ready: Ready, request: WebhookRequest) -> NewEvent | Refused | KeyWanted:
+def _decided(ready: Ready, request: WebhookRequest) -> _Decision:
     """Prove a request genuine, and make the event that it brings."""
     source, delivery = ready.source, request.delivery
     delivery.source, delivery.provider = source.name, source.provider
+    now = delivery.started_ns / 1e9
+    signed = SignedRequest(delivery.method, _url(ready, request), request.headers, request.body)
     delivery.verify_started_ns = time.time_ns()
-    signed = SignedRequest(delivery.method, source.public_url or "", request.headers, request.body)
-    verdict = ready.verify(signed, delivery.started_ns / 1e9)
+    verdict = ready.verify(signed, now) if not ready.missing else NotGenuine("secret_missing", ready.missing)
     delivery.verify_ended_ns = time.time_ns()
     if isinstance(verdict, KeyWanted):
         return verdict
+    prescribed: HandshakeAnswer | Prescribed | None = ready.provider.good
+    if ready.shakes_hands:
+        asked = _handshake(ready, signed._replace(url=signed.url or request.target.decode("latin-1")), verdict, now)
+        if asked is not None and not asked.after_event:
+            return Challenged(asked)
+        prescribed = asked or prescribed
+    if ready.missing:
+        raise Unavailable(ready.missing)
     if isinstance(verdict, NotGenuine):
-        delivery.detail = verdict.detail
-        return Refused(verdict.code)
-    event = _lead_event(source, request, verdict) if request.lead else _event(source, request, verdict)
-    if isinstance(event, Refused):
-        delivery.detail = "; ".join(map(str, event.faults))
-    return event
+        return _not_genuine(ready, request, verdict)
+    received = Received(source, verdict, delivery.started_ns, delivery.trace.traceparent)
+    if not request.lead:
+        return _Event(event_of(ready.identify, signed, received), prescribed)
+    event = lead_event(signed, received)
+    if isinstance(event, NewEvent):
+        return _Event(event, prescribed)
+    delivery.detail = "; ".join(map(str, event))
+    return Refused("invalid_lead", event)
 
 
-def _receipt(outcome: Outcome, delivery: Delivery) -> Receipt:
+def _url(ready: Ready, request: WebhookRequest) -> str:
+    """Give the URL as the provider was given it, with the query that it added. Never what a proxy shows."""
+    public = ready.source.public_url
+    if public is None:
+        # Only who signs no URL may see ours: there it tells of the query.
+        return "" if ready.signs_url else request.target.decode("latin-1")
+    _, question, query = request.target.partition(b"?")
+    return f"{public}?{query.decode('latin-1')}" if question and "?" not in public else public
+
+
+def _handshake(
+    ready: Ready, signed: SignedRequest, verdict: Genuine | NotGenuine, now: float
+) -> HandshakeAnswer | None:
+    """Answer a challenge; None: it is none, or it had to be signed and is not."""
+    credentials = ready.credentials
+    genuine = isinstance(verdict, Genuine)
+    if isinstance(verdict, Genuine) and verdict.matched_secret > 1:
+        matched = credentials.secrets[verdict.matched_secret - 1]
+        credentials = credentials._replace(secrets=(matched, *credentials.secrets))
+    asked = handshakes.answer(ready.provider.name, signed, credentials, now)
+    if asked is None:
+        return None
+    if genuine:
+        return asked._replace(stores_secret=None)  # signed with it, so it is known
+    return None if asked.needs_signature or asked.after_event else asked
+
+
+def _not_genuine(ready: Ready, request: WebhookRequest, verdict: NotGenuine) -> Refused:
+    request.delivery.detail = verdict.detail
+    bad = ready.provider.bad
+    return Refused(verdict.code, (), bad if bad != AS_USUAL else None)
+
+
+def _receipt(
+    outcome: Outcome, delivery: Delivery, prescribed: HandshakeAnswer | Prescribed | None
+) -> Accepted | Repeated:
     delivery.flush = outcome.flush
     delivery.event_id = outcome.event_id
-    return Accepted(outcome.event_id) if isinstance(outcome, Appended) else Repeated(outcome.event_id)
-
-
-def _lead_event(source: Source, request: WebhookRequest, verdict: Genuine) -> NewEvent | Refused:
-    """A lead that changes is a new event; the same lead again is a duplicate."""
-    lead = read_lead(request.body)
-    if isinstance(lead, tuple):
-        return Refused("invalid_lead", lead)
-    digest = sha256(request.body)
-    raw_id = _header(request.headers, LEAD_DELIVERY_ID) or (
-        lead.lead_id.encode("utf-8", "surrogatepass") + b":" + digest.hexdigest().encode()
-    )
-    return _new_event(source, request, verdict, digest.digest(), raw_id, "lead", None)
-
-
-def _event(source: Source, request: WebhookRequest, verdict: Genuine) -> NewEvent:
-    """Make the event; the body is parsed only where the source names a path in it, and may be unreadable."""
-    digest = sha256(request.body)
-    content: Any = None
-    quarantine = None
-    if source.reads_body:
-        parsed = read(_content_type(request.headers), request.body)
-        if isinstance(parsed, Unreadable):
-            quarantine = parsed.reason
-        elif isinstance(parsed, Readable):
-            content = parsed.value
-    raw_id: bytes | None = None
-    if source.delivery_key.kind == "header":
-        raw_id = _header(request.headers, source.delivery_key.name.encode())
-    elif source.delivery_key.kind == "body":
-        raw_id = as_id(_at(source.delivery_key.name, content))
-    if raw_id is None:
-        raw_id = b"sha256:" + digest.hexdigest().encode()
-    type_ = None
-    if source.type is not None:
-        raw_type = (
-            _header(request.headers, source.type.name.encode())
-            if source.type.kind == "header"
-            else as_id(_at(source.type.name, content))
-        )
-        type_ = printable(raw_type)[:LONGEST_TYPE] if raw_type else None
-    return _new_event(source, request, verdict, digest.digest(), raw_id, type_, quarantine)
-
-
-def _new_event(
-    source: Source,
-    request: WebhookRequest,
-    verdict: Genuine,
-    digest: bytes,
-    raw_id: bytes,
-    type_: str | None,
-    quarantine: str | None,
-) -> NewEvent:
-    delivery = request.delivery
-    return NewEvent(
-        id=event_id(delivery.started_ns),
-        source=source.name,
-        provider=source.provider,
-        key=delivery_key(source.name, raw_id),
-        delivery_id=printable(raw_id),
-        type=type_,
-        received_at=datetime.fromtimestamp(delivery.started_ns / 1_000_000_000, UTC),
-        headers=chosen(request.headers),
-        content_type=_content_type(request.headers),
-        body=request.body,
-        digest=digest,
-        verification=verdict.verification,
-        traceparent=delivery.trace.traceparent,
-        quarantine=quarantine,
-    )
-
-
-def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    """Give a header's first value, if it has one that is not empty."""
-    for name, value in headers:
-        if name == wanted:
-            return value.strip() or None
-    return None
-
-
-def _content_type(headers: Headers) -> str | None:
-    value = _header(headers, b"content-type")
-    return value.decode("latin-1")[:LONGEST_TYPE] if value else None
-
-
-def _at(path: str, content: Any) -> Any:
-    """Look up a JMESPath; a content of another shape than the path expects holds nothing there."""
-    try:
-        return jmespath.search(path, content)
-    except (JMESPathError, RecursionError):
-        return None
+    kind = Accepted if isinstance(outcome, Appended) else Repeated
+    return kind(outcome.event_id, prescribed)

@@ -13,7 +13,7 @@ from app.core.domain.ids import EventId, RefusalId, is_id
 from app.core.domain.refusal import Refusal
 from app.core.ports.refusal_store import RefusalStore
 from app.core.ports.telemetry import Delivery, Trace
-from app.core.use_cases.ingest_webhook import Receipt, Refused, Repeated, WebhookRequest
+from app.core.use_cases.ingest_webhook import Challenged, Receipt, Refused, Repeated, WebhookRequest
 
 Ingest = Callable[[WebhookRequest], Awaitable[Receipt]]
 """Takes a request in, or says why not; judges how old a signature is as of `delivery.started_ns`."""
@@ -64,6 +64,8 @@ class ReleaseRefusal:
         receipt = await self.ingest(_request(refusal, refusal.body, delivery))
         if isinstance(receipt, Refused):
             return StillRefused(receipt.code, delivery.detail)
+        if isinstance(receipt, Challenged):
+            return StillRefused("no_event", "it is a question of the provider's, which brings no event")
         # Whoever is stopped here releases it again, and is told of the same event.
         await self.refusals.mark_released(refusal.id, receipt.event_id)
         return Released(receipt.event_id, repeated=isinstance(receipt, Repeated))

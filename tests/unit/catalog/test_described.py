@@ -14,7 +14,6 @@ from app.core.catalog.described import (
     good_of,
     needs_of,
     proof_of,
-    signs_url,
     ways_of,
 )
 from app.core.catalog.proof import Genuine
@@ -22,6 +21,7 @@ from app.core.catalog.provider import Provider, Scheme
 from app.core.catalog.rows import Malformed, read_provider
 from app.core.catalog.schemes import SCHEMES
 from app.core.catalog.source_text import source_text
+from app.core.catalog.sources import signs_url
 from app.core.catalog.verifying import prepare
 from app.core.domain.source import NAME
 from app.core.use_cases.make_sample import make_sample
@@ -40,10 +40,10 @@ def test_every_scheme_with_code_is_told_of_in_words() -> None:
 
 @each_scheme
 def test_a_scheme_signs_the_url_just_where_that_is_said(provider: Provider, scheme: Scheme) -> None:
-    """Under another path the same request is refused, or taken."""
+    """Under another host's address the same request is refused, or taken."""
     about = order(provider, scheme)
     made = make_sample(about, NOW, Random(1)).request
-    elsewhere = made._replace(url=made.url.replace(URL, "https://hooks.example.com/out"))
+    elsewhere = made._replace(url=made.url.replace("https://hooks.", "https://other."))
     taken = isinstance(prepare(scheme, about.checking)(elsewhere, NOW), Genuine)
     assert taken is not signs_url(scheme)
 

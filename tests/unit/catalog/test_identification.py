@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.catalog.catalogue import find, providers
-from app.core.catalog.identification import Identity, identify
+from app.core.catalog.identification import Identity, identifier, identify
 from app.core.catalog.proof import SignedRequest
+from app.core.catalog.provider import Delivery, Place, Text
 
 JSON = (b"content-type", b"application/json")
 FORM = (b"content-type", b"application/x-www-form-urlencoded")
@@ -122,3 +124,23 @@ def test_whatever_stands_in_a_body_nothing_raises(value: Any, raw: bytes, kind: 
     for provider in providers():
         for body in (json.dumps(value).encode(), raw):
             asked(provider.name, body, (b"authorization", raw), kind=kind)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"x-id", b"x-type", b"x-other"]), st.sampled_from([b"", b" ", b"a", b" b ", b"\xff"])
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([(), (((Place("header", "x-id")),),)]),
+    st.sampled_from([(), (((Place("header", "x-type")),),)]),
+)
+def test_a_row_of_headers_alone_is_read_alike_the_quick_way(
+    headers: list[tuple[bytes, bytes]], id_ways: tuple[Text, ...], type_ways: tuple[Text, ...]
+) -> None:
+    delivery = Delivery(id=id_ways, type=type_ways)
+    request = SignedRequest("POST", "", headers, b"{")
+    quick, thorough = identifier(delivery)(request), identify(delivery, request)
+    assert quick == thorough
+    assert isinstance(identifier(delivery), partial) is False
