@@ -206,7 +206,8 @@ def _keep(key: Path, signing: Credentials, checking: Credentials) -> Path | None
 
 def _told(provider: Provider, scheme: Scheme, checking: Credentials, address: str, kept: Path | None) -> str:
     secrets = [f"file:{kept.absolute()}"] if kept else None
-    text = source_text(provider, scheme, address, secrets=secrets, settings=checking.settings)
+    settings = {name: value for name, value in checking.settings.items() if name in provider.settings}
+    text = source_text(provider, scheme, address, secrets=secrets, settings=settings)
     made = "A key pair was made. A source takes what it signs when it is told of the public half:"
     public = _public(checking).decode().rstrip("\n") if kept is None else ""
     return "\n".join([made, "", *([public, ""] if public else []), text])

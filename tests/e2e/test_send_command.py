@@ -20,19 +20,13 @@ from tests.e2e.api import Api, serving
 from tests.e2e.conftest import configure, rows
 from tests.e2e.sender import SECRET
 
-GITHUB = {
-    "name": "shop",
-    "provider": "hmac",
-    "verify": {"header": "X-Hub-Signature-256", "prefix": "sha256="},
-    "delivery_key": "header:X-GitHub-Delivery",
-    "type": "header:X-GitHub-Event",
-    "secrets": ["env:DEMO_SECRET"],
-}
+GITHUB = {"name": "shop", "provider": "github", "secrets": ["env:DEMO_SECRET"]}
+STRIPE = {"name": "till", "provider": "stripe", "secrets": ["env:DEMO_SECRET"]}
 
 
 @pytest.fixture
 def shop(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
-    configure(database_url, GITHUB)
+    configure(database_url, GITHUB, STRIPE)
     with serving(database_url, redis_url, tmp_path, DEMO_SECRET=SECRET) as running:
         yield running
 
@@ -74,6 +68,14 @@ async def test_a_wrong_secret_is_refused_and_that_is_not_right(shop: Api) -> Non
     done = send(shop)
     assert done.returncode == 1
     assert done.stdout.startswith("401")
+
+
+@pytest.mark.parametrize(("age", "exit_code", "start"), [("200", 0, "202"), ("400", 1, "401")])
+async def test_what_was_signed_long_ago_is_too_old(shop: Api, age: str, exit_code: int, start: str) -> None:
+    done = shop.cli("send", "stripe", "--to", f"{shop.url}/api/v1/webhooks/till", "--secret", SECRET, "--age", age)
+    assert done.returncode == exit_code, done.stdout
+    assert done.stdout.startswith(start)
+    assert ("timestamp_too_old" in done.stdout) is bool(exit_code)
 
 
 @pytest.mark.parametrize(
