@@ -91,7 +91,7 @@ def bad_of(provider: Provider) -> str:
 
 def _signed(mac: Mac) -> str:
     headers = " or ".join(f"`{name}{'N' if mac.numbered else ''}`" for name in mac.headers)
-    digest = f"HMAC-{mac.digest.upper()}" if mac.keyed else mac.digest.upper()
+    digest = f"HMAC-{mac.digest.upper()}" if mac.keyed else f"plain {mac.digest.upper()} (weak)"
     over = "the body" if mac.template == "{body}" else f"`{mac.template}`"
     return f"{headers}: {digest} over {over}"
 

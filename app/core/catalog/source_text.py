@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from app.core.catalog.provider import Mac, Provider, Scheme, SharedSecret
 from app.core.catalog.sources import signs_url
 
-GENERIC = frozenset({"basic", "bearer", "hmac", "token"})
+UNLISTED = frozenset({"basic", "bearer", "hmac", "token"})
 """Senders of whom nothing is known but how they prove themselves: their sources say the rest."""
 
 SECRET_BY_HANDSHAKE = frozenset({"asana", "notion"})
@@ -29,7 +29,7 @@ def source_text(
     lines = ["sources:", f"  - name: {name}", f"    provider: {name}"]
     if len(provider.schemes) > 1:
         lines.append(f"    scheme: {scheme.name}")
-    if provider.name in GENERIC:
+    if provider.name in UNLISTED:
         lines += _generic(scheme)
     references = _references(provider, scheme) if secrets is None else secrets
     if references:

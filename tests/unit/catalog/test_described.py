@@ -98,7 +98,10 @@ def test_given_secrets_and_settings_stand_in_the_source() -> None:
                 "401",
             ),
         ),
-        ("recharge", ("`x-recharge-hmac-sha256`: SHA256 over `{secret}{body}`", "", "secret", "any 2xx", "401")),
+        (
+            "recharge",
+            ("`x-recharge-hmac-sha256`: plain SHA256 (weak) over `{secret}{body}`", "", "secret", "any 2xx", "401"),
+        ),
         ("docusign", ("`x-docusign-signature-N`: HMAC-SHA256 over the body", "", "secret", "200", "401")),
         ("telegram", ("`x-telegram-bot-api-secret-token` is the secret", "", "secret", "any 2xx", "401")),
         ("discord", ("`x-signature-ed25519`: Ed25519 over time and body", "", "public key", "204, empty", "401")),
