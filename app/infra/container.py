@@ -132,7 +132,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        outgoing = _outgoing(settings)
+        outgoing = OutgoingOnDemand(agent=f"OpsConnect/{VERSION}", budget=_attempt(settings))
         stack.push_async_callback(outgoing.close)
         keys = CachedKeys(
             FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
@@ -210,10 +210,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
 @asynccontextmanager
 async def build_sender(settings: Settings) -> AsyncIterator[SendSample]:
     """Put together what sends samples, and nothing else: it needs no database."""
-    async with AsyncExitStack() as stack:
-        outgoing = _outgoing(settings)
-        stack.push_async_callback(outgoing.close)
+    from app.adapters.outgoing.client import AiohttpOutgoing  # now, so that the first answer is not timed with it
+
+    outgoing = AiohttpOutgoing(agent=f"OpsConnect/{VERSION}", budget=_attempt(settings))
+    try:
         yield SendSample(outgoing, Random())  # noqa: S311 (ids of samples are no secrets)
+    finally:
+        await outgoing.close()
 
 
 def references_here() -> SecretStore:
@@ -221,15 +224,12 @@ def references_here() -> SecretStore:
     return ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
 
 
-def _outgoing(settings: Settings) -> OutgoingOnDemand:
-    return OutgoingOnDemand(
-        agent=f"OpsConnect/{VERSION}",
-        budget=AttemptBudget(
-            dns_seconds=settings.outgoing_dns_seconds,
-            tcp_seconds=settings.outgoing_tcp_seconds,
-            tls_seconds=settings.outgoing_tls_seconds,
-            first_byte_seconds=settings.outgoing_first_byte_seconds,
-        ),
+def _attempt(settings: Settings) -> AttemptBudget:
+    return AttemptBudget(
+        dns_seconds=settings.outgoing_dns_seconds,
+        tcp_seconds=settings.outgoing_tcp_seconds,
+        tls_seconds=settings.outgoing_tls_seconds,
+        first_byte_seconds=settings.outgoing_first_byte_seconds,
     )
 
 

@@ -72,7 +72,7 @@ def _ways(ways: Sequence[Text]) -> str:
 
 
 def _row(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |".replace("|  |", "| |")
+    return "|" + "".join(f" {cell} |".replace("  ", " ") for cell in (cell.replace("|", "\\|") for cell in cells))
 
 
 if __name__ == "__main__":
