@@ -17,6 +17,8 @@ _POSTGRES = re.compile(
 )
 _REDIS = re.compile(rf"rediss?://(?:[^/?#]*@)?{_HOST_AND_PORT}(?:/[0-9]*)?(?:\?[^#]*)?")
 
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
+
 
 def _postgres(value: SecretStr | None) -> SecretStr | None:
     if value and not _POSTGRES.fullmatch(value.get_secret_value()):
@@ -38,6 +40,14 @@ def _networks(value: str) -> str:
     return value
 
 
+def _references(value: str | None) -> str | None:
+    if value and not all(_REFERENCE.fullmatch(reference.strip()) for reference in value.split(",")):
+        raise ValueError(
+            "must say where the key is, never the key itself: env:NAME or file:PATH, several with commas between"
+        )
+    return value
+
+
 class Settings(BaseSettings):
     """Every setting with its default; names say the unit. `docs/operations.md` explains each."""
 
@@ -54,6 +64,9 @@ class Settings(BaseSettings):
     )
     admin_key: SecretStr | None = Field(
         None, description="the bearer key of everything but webhooks and health; `serve` needs one"
+    )
+    seal_key: Annotated[str | None, AfterValidator(_references)] = Field(
+        None, description="where the key is that seals the secrets which providers bring: env:NAME or file:PATH"
     )
     data_dir: Path = Field(Path(".opsconnect"), description="the folder of the embedded servers")
     postgres_bin: Path | None = Field(None, description="the folder of the embedded Postgres's binaries")
@@ -148,6 +161,11 @@ class Settings(BaseSettings):
     drain_announce_seconds: float = Field(3.0, ge=0, description="serve on, not ready, after SIGTERM")
     drain_in_flight_seconds: float = Field(4.0, ge=0, description="then finish what is in flight")
     drain_telemetry_seconds: float = Field(3.0, ge=0, description="then flush spans")
+
+    @property
+    def seal_keys(self) -> tuple[str, ...]:
+        """The references to seal keys, the one that seals first."""
+        return tuple(reference.strip() for reference in self.seal_key.split(",")) if self.seal_key else ()
 
 
 def load(**overrides: object) -> Settings:

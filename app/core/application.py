@@ -6,8 +6,11 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
+from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.offer_secret import OfferSecret
+from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 
 
@@ -22,3 +25,6 @@ class Application:
     release_refusal: ReleaseRefusal
     check_health: CheckHealth
     apply_configuration: ApplyConfiguration
+    browse_sources: BrowseSources
+    register_source: RegisterSource
+    offer_secret: OfferSecret

@@ -27,12 +27,15 @@ from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
+from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
+from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
+from app.adapters.secrets.handshake import HandshakeSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.application import Application
 from app.core.domain.errors import OpsConnectError, Unfit
@@ -43,6 +46,7 @@ from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
 from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
+from app.core.policies.registering_sources import RegisteringSources
 from app.core.policies.shielded import Shielded
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
@@ -52,10 +56,13 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
+from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
+from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
 from app.infra import database_url
@@ -127,8 +134,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
         shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
         stack.push_async_callback(shield.write_counts)
+        registrations = PostgresRegistrations(connections)
         sources = CachedSources(
-            PostgresSourceRegistry(connections),
+            RegisteringSources(PostgresSourceRegistry(connections), registrations),
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
@@ -141,13 +149,15 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
+        stores = _stores()
+        sealing = AesGcmSealing(settings.seal_keys, CachedSecrets(ReferencedSecrets(stores)))
+        references = ReferencedSecrets({**stores, "handshake": HandshakeSecrets(registrations, sealing)})
         follow = FollowChallenge(
             outgoing,
             on_followed=lambda source: _log.info("challenge.followed", source=source),
             on_failure=lambda source, error: _log.warning("challenge.not_followed", source=source, reason=str(error)),
         )
         stack.push_async_callback(follow.close)
-        references = references_here()
         secrets = CachedSecrets(references)
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
@@ -169,10 +179,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             ),
             on_failure=_failed("refusals.not_kept"),
         )
+        offer = OfferSecret(registrations, sealing)
         ingest = IngestWebhook(
             PrepareSource(sources, secrets, keys),
             store,
             refusal_book.note,
+            offer,
             follow,
             budget_seconds=settings.ingest_budget_seconds,
         )
@@ -186,6 +198,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references),
+                browse_sources=BrowseSources(sources, registrations, settings.public_url),
+                register_source=RegisterSource(sources, registrations, sealing),
+                offer_secret=offer,
             ),
             connections=connections,
             engine=engine,
@@ -220,8 +235,12 @@ async def build_sender(settings: Settings) -> AsyncIterator[SendSample]:
 
 
 def references_here() -> SecretStore:
-    """Make what resolves the references to secrets: variables and files of this process."""
-    return ReferencedSecrets({"env": EnvironmentSecrets(_variables()), "file": FileSecrets()})
+    """Make what resolves references without a database: to variables and files."""
+    return ReferencedSecrets(_stores())
+
+
+def _stores() -> dict[str, SecretStore]:
+    return {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
 
 
 def _attempt(settings: Settings) -> AttemptBudget:

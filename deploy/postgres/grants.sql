@@ -13,7 +13,8 @@ GRANT SELECT, INSERT, UPDATE ON event_states TO :"serving";  -- UPDATE: states, 
 GRANT SELECT, INSERT, DELETE ON delivery_keys TO :"serving";  -- DELETE: keys past their time
 GRANT INSERT ON inbox TO :"serving";  -- its numbers come from an identity column, which asks for no right of its own
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
-GRANT SELECT ON sources, alembic_version TO :"serving";
+GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it
+GRANT SELECT ON registrations, sources, alembic_version TO :"serving";
 REVOKE EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) TO :"serving";
 COMMIT;

@@ -4,22 +4,25 @@ import httpx
 import pytest
 
 from app.adapters.memory.event_store import MemoryEventStore
-from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.refusal_store import MemoryRefusalStore
+from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.web.api import make_api
 from app.core.application import Application
 from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unavailable
-from app.core.policies.group_commit import GroupCommit
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
+from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
-from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
-from app.core.use_cases.prepare_source import PrepareSource
+from app.core.use_cases.ingest_webhook import Receipt, WebhookRequest
+from app.core.use_cases.offer_secret import OfferSecret
+from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
+from tests.intake import intake_on
 from tests.refusals import a_refusal
 
 
@@ -38,19 +41,18 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
 
     events, refusals = MemoryEventStore(), MemoryRefusalStore()
     sources, secrets = MemorySourceRegistry(), EnvironmentSecrets({})
+    registrations, sealing = MemoryRegistrations(), AesGcmSealing([], secrets)
     application = Application(
-        ingest_webhook=IngestWebhook(
-            PrepareSource(sources, secrets, MemoryProviderKeys({})),
-            GroupCommit(events),
-            lambda _refused: None,
-            lambda _source, _answer: None,
-        ),
+        ingest_webhook=intake_on(sources, secrets, events),
         browse_events=BrowseEvents(events),
         browse_refusals=BrowseRefusals(refusals),
         browse_providers=BrowseProviders(),
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
         apply_configuration=ApplyConfiguration(sources, secrets),
+        browse_sources=BrowseSources(sources, registrations, ""),
+        register_source=RegisterSource(sources, registrations, sealing),
+        offer_secret=OfferSecret(registrations, sealing),
     )
     refusal = a_refusal()
     await refusals.keep([refusal])

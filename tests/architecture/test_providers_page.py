@@ -13,7 +13,7 @@ from app.cli import cli
 from app.core.catalog.catalogue import find, providers
 from app.core.catalog.provider import Provider
 from app.core.catalog.source_grammar import GENERIC, KEYS, SCHEME_KEYS
-from app.core.catalog.source_text import SECRET_BY_HANDSHAKE, source_text
+from app.core.catalog.source_text import source_text
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.infra.configuration_file import parse
@@ -66,9 +66,6 @@ async def test_a_generic_provider_may_be_told_how_to_verify(name: str) -> None:
 
 @pytest.mark.parametrize("provider", providers(), ids=lambda provider: provider.name)
 async def test_every_source_that_is_printed_can_be_applied(provider: Provider) -> None:
-    """But those whose secret comes by a handshake, of which sources know nothing yet."""
-    if provider.name in SECRET_BY_HANDSHAKE:
-        return
     references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     for scheme in provider.schemes:
         text = source_text(provider, scheme, BrowseProviders("https://hooks.example.com").address(provider))

@@ -1,4 +1,4 @@
-"""What every source registry keeps to: the one in memory, the one in Postgres, and the policy in front of them."""
+"""What every source registry keeps to: the one in memory, the one in Postgres, and the policies in front of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.core.domain.source import OwnScheme, Place, Source
 from app.core.policies.cached_sources import CachedSources
+from app.core.policies.registering_sources import RegisteringSources
 from app.core.ports.source_registry import SourceRegistry
 from tests.conftest import PATIENT
+from tests.registering import ASANA
 
 PLAIN = Source(name="salesforce", provider="salesforce", verify=None)
 FULL = Source(
@@ -37,11 +40,16 @@ async def in_postgres(url: str) -> AsyncIterator[SourceRegistry]:
         await connections.close()
 
 
-@pytest.fixture(params=["memory", "postgres", "cached memory", "cached postgres"])
+@pytest.fixture(
+    params=[f"{policy}{kind}" for policy in ("", "cached ", "registering ") for kind in ("memory", "postgres")]
+)
 async def registry(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[SourceRegistry]:
     kind = request.param
     async with in_postgres(database_url) if "postgres" in kind else nullcontext(MemorySourceRegistry()) as inner:
-        yield CachedSources(inner) if "cached" in kind else inner
+        if "registering" in kind:
+            yield RegisteringSources(inner, MemoryRegistrations())
+        else:
+            yield CachedSources(inner) if "cached" in kind else inner
 
 
 async def test_at_first_there_is_none(registry: SourceRegistry) -> None:
@@ -49,7 +57,7 @@ async def test_at_first_there_is_none(registry: SourceRegistry) -> None:
     assert list(await registry.all()) == []
 
 
-@pytest.mark.parametrize("source", [PLAIN, FULL], ids=["plain", "full"])
+@pytest.mark.parametrize("source", [PLAIN, FULL, ASANA], ids=["plain", "full", "registered"])
 async def test_what_was_applied_is_given_back_field_by_field(registry: SourceRegistry, source: Source) -> None:
     assert list(await registry.apply([source])) == ["created"]
     assert await registry.get(source.name) == source

@@ -1,6 +1,7 @@
 """Serving with the least rights: the role of deploy/postgres/grants.sql can do all that it must, and nothing beyond."""
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -8,11 +9,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import Servers
+from app.adapters.postgres.connections import Connections
+from app.adapters.postgres.registrations import PostgresRegistrations
+from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.core.domain.errors import Unavailable
+from app.core.domain.sealed import Sealed
+from app.core.domain.source import Source
+from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving, until
 
 _numbers = count(1)
 
+SEALED = Sealed("0123456789abcdef", b"sealed")
 SOURCE = {"name": "open", "provider": "test", "verify": "none", "delivery_key": "header:X-Delivery-Id"}
 
 FORBIDDEN = [
@@ -25,6 +33,10 @@ FORBIDDEN = [
     "UPDATE conflicts SET body = ''",
     "UPDATE refusals SET body = ''",
     "TRUNCATE refusals",
+    "INSERT INTO registrations (source, opened_at) VALUES ('open', now())",
+    "UPDATE registrations SET opened_at = now()",
+    "UPDATE registered_secrets SET sealed = ''",
+    "DELETE FROM registered_secrets",
     "INSERT INTO sources (name, spec) VALUES ('mine', '{}')",
     "UPDATE alembic_version SET version_num = '0000'",
     "CREATE TABLE mine (id int)",
@@ -87,6 +99,24 @@ async def test_it_makes_days_and_forgets_keys(serving_url: str) -> None:
         assert await connection.execute("DELETE FROM delivery_keys WHERE received_at < now()") == "DELETE 0"
     finally:
         await connection.close()
+
+
+async def test_it_keeps_a_secret_that_is_expected_and_opens_no_registration(
+    database_url: str, serving_url: str
+) -> None:
+    """Which the role that migrates does; then the secret comes, where webhooks are served."""
+    async with AsyncExitStack() as stack:
+        connections = [Connections(url, budget=PATIENT, largest=1) for url in (database_url, serving_url)]
+        for each in connections:
+            stack.push_async_callback(each.close)
+        await PostgresSourceRegistry(connections[0]).apply([Source("asana", "asana", verify=None)])
+        owner, serving = map(PostgresRegistrations, connections)
+        assert not await serving.keep("asana", SEALED)
+        with pytest.raises(Unavailable, match="the role lacks a right"):
+            await serving.open("asana")
+        await owner.open("asana")
+        assert await serving.keep("asana", SEALED)
+        assert [kept.sealed for kept in (await serving.look("asana")).secrets] == [SEALED]
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)

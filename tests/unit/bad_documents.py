@@ -3,8 +3,9 @@
 from pathlib import Path
 
 
-def _read() -> list[tuple[str, list[str]]]:
-    _, *cases = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split("====\n")
+def read_cases(name: str) -> list[tuple[str, list[str]]]:
+    """Read a file of cases beside this one: each document, and the faults that it has."""
+    _, *cases = Path(__file__).with_name(name).read_text(encoding="utf-8").split("====\n")
     read = []
     for case in cases:
         lines = case.splitlines()
@@ -13,4 +14,4 @@ def _read() -> list[tuple[str, list[str]]]:
     return read
 
 
-BAD = _read()
+BAD = read_cases("bad_documents.txt")

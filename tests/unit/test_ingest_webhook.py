@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,10 +15,10 @@ from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
 from app.core.domain.refusal import NewRefusal
 from app.core.domain.source import ListedScheme, OwnScheme, Place, Source
-from app.core.policies.group_commit import GroupCommit
 from app.core.ports.telemetry import Delivery, Trace
-from app.core.use_cases.ingest_webhook import Accepted, IngestWebhook, Receipt, Refused, Repeated, WebhookRequest
+from app.core.use_cases.ingest_webhook import Accepted, Receipt, Refused, Repeated, WebhookRequest
 from app.core.use_cases.prepare_source import PrepareSource
+from tests.intake import intake_on
 
 SECRET = b"a secret"
 LEAD = json.dumps(dict.fromkeys(("lead_id", "email", "first_name", "last_name", "source"), "a@b.example")).encode()
@@ -38,8 +39,8 @@ class Intake:
         self.store = MemoryEventStore()
         self.source = source
         self.noted: list[NewRefusal] = []
-        prepare = PrepareSource(MemorySourceRegistry([source]), EnvironmentSecrets(variables), MemoryProviderKeys({}))
-        self.ingest = IngestWebhook(prepare, GroupCommit(self.store), self.noted.append, lambda _source, _answer: None)
+        sources, secrets = MemorySourceRegistry([source]), EnvironmentSecrets(variables)
+        self.ingest = intake_on(sources, secrets, self.store, noted=self.noted.append)
         self.delivery: Delivery
 
     async def __call__(self, body: bytes, *, lead: bool = False, secret: bytes | None = None, **given: str) -> Receipt:
@@ -139,9 +140,8 @@ class HungSecrets(EnvironmentSecrets):
 
 
 async def test_a_secret_that_does_not_come_costs_no_more_than_the_budget() -> None:
-    store = MemoryEventStore()
-    prepare = PrepareSource(MemorySourceRegistry([SIGNED]), HungSecrets({}), MemoryProviderKeys({}))
-    ingest = IngestWebhook(prepare, GroupCommit(store), lambda _: None, lambda *_: None, budget_seconds=0.05)
+    sources, secrets = MemorySourceRegistry([SIGNED]), HungSecrets({})
+    ingest = intake_on(sources, secrets, MemoryEventStore(), budget_seconds=0.05)
     delivery = Delivery(AnyTrace(), "POST", "/", "", 1_795_000_000_000_000_000)
     with pytest.raises(Unavailable, match="did not come in time"):
         await ingest(WebhookRequest("signed", [], b"{}", delivery, b"/"))
@@ -160,3 +160,16 @@ async def test_a_provider_that_waits_a_second_is_answered_within_it() -> None:
     assert patient is not None
     assert hurried.budget_seconds == pytest.approx(0.8)
     assert patient.budget_seconds is None
+
+
+async def test_a_secret_proves_nothing_after_its_last_moment_and_is_not_missed_then() -> None:
+    """While one is being replaced both prove; afterwards nobody need keep the old one."""
+    over = datetime(2026, 11, 1, tzinfo=UTC)
+    source = replace(SIGNED, secrets=("env:NEW", "env:OLD"), expiries=(("env:OLD", over),))
+    variables = {"NEW": "new", "OLD": "old"}
+    for moment, old_one in ((over, Accepted), (over + timedelta(seconds=1), Refused)):
+        intake = Intake(source, **variables)
+        object.__setattr__(intake.ingest.prepare, "now", lambda moment=moment: moment)
+        assert isinstance(await intake(b"1", secret=b"old"), old_one)
+        assert isinstance(await intake(b"2", secret=b"new"), Accepted)
+        variables.pop("OLD", None)

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from app.adapters.memory.event_store import MemoryEventStore
-from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
@@ -17,11 +16,10 @@ from app.core.domain.errors import OutcomeUnknown, Unavailable
 from app.core.domain.ids import EventId, RefusalId
 from app.core.domain.refusal import NewRefusal, Refusal, RefusalState
 from app.core.domain.source import OwnScheme, Place, Source
-from app.core.policies.group_commit import GroupCommit
 from app.core.ports.event_reader import EventQuery
-from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
-from app.core.use_cases.prepare_source import PrepareSource
+from app.core.use_cases.ingest_webhook import Receipt, WebhookRequest
 from app.core.use_cases.release_refusal import Released, ReleaseRefusal, StillRefused
+from tests.intake import intake_on
 from tests.refusals import T0, a_refusal, at
 
 SOURCE = Source(
@@ -48,10 +46,8 @@ class Desk:
         self.refusals = MemoryRefusalStore()
         self.events = MemoryEventStore()
         self.variables = {"SECRET": secret}
-        prepare = PrepareSource(
-            MemorySourceRegistry([source]), EnvironmentSecrets(self.variables), MemoryProviderKeys({})
-        )
-        self.ingest = IngestWebhook(prepare, GroupCommit(self.events), lambda _refused: None, lambda *_: None)
+        sources, secrets = MemorySourceRegistry([source]), EnvironmentSecrets(self.variables)
+        self.ingest = intake_on(sources, secrets, self.events)
         self.release = ReleaseRefusal(self.refusals, self.ingest.take_in)
 
     async def seen(self, refusal: NewRefusal) -> Refusal:

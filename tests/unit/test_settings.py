@@ -45,3 +45,19 @@ def test_addresses_that_would_be_misread_are_refused_without_quoting_them(settin
 @pytest.mark.parametrize("url", ["redis://host", "rediss://user:p@ss@host:6379/3?ssl_cert_reqs=none", "redis://h:1/"])
 def test_addresses_of_redis_that_the_driver_understands(url: str) -> None:
     assert load(redis_url=url).redis_url is not None
+
+
+@pytest.mark.parametrize("reference", ["env:SEAL_KEY", "file:/run/secrets/seal", "env:NEW, file:old key", ""])
+def test_references_to_seal_keys_are_taken(reference: str) -> None:
+    assert load(seal_key=reference or None).seal_key == (reference or None)
+
+
+@pytest.mark.parametrize("value", ["c0ffee" * 10 + "cafe", "env:OLD,c0ffee", "env:OLD,", "env:", "file:", "env:A B"])
+def test_a_seal_key_that_is_no_reference_is_refused_without_quoting_it(value: str) -> None:
+    """What is there may be the key itself, which no error, log line or `opsconnect config` shows."""
+    with pytest.raises(Invalid) as caught:
+        load(seal_key=value)
+    (fault,) = caught.value.faults
+    assert fault.where == "OPSCONNECT_SEAL_KEY"
+    assert "never the key itself" in fault.message
+    assert "c0ffee" not in fault.message

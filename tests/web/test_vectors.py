@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 
 from app.adapters.memory.event_store import MemoryEventStore
-from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.secrets.environment import EnvironmentSecrets
+from app.adapters.secrets.references import ReferencedSecrets
 from app.adapters.telemetry.recorder import NoSpans
 from app.adapters.web.admission import Admission
 from app.adapters.web.express import ExpressLane
@@ -29,11 +29,10 @@ from app.core.catalog.handshakes import HandshakeAnswer
 from app.core.domain.event import Event
 from app.core.domain.ids import EventId
 from app.core.domain.source import ListedScheme, Source
-from app.core.policies.group_commit import GroupCommit
 from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.telemetry import Delivery, Telemetry, Trace
-from app.core.use_cases.ingest_webhook import IngestWebhook
-from app.core.use_cases.prepare_source import PrepareSource
+from tests.intake import intake_on
+from tests.registering import House
 from tests.web.wire import Answer, take_answer
 
 FOLDER = Path(__file__).parent.parent / "vectors"
@@ -72,15 +71,21 @@ class Door(NamedTuple):
 
 
 @asynccontextmanager
-async def door(source: Source, variables: Mapping[str, str], now: float, *, express: bool) -> AsyncIterator[Door]:
-    """Serve one source at one time, on a port of its own."""
+async def door(
+    source: Source, variables: Mapping[str, str], now: float, house: House | None = None, *, express: bool
+) -> AsyncIterator[Door]:
+    """Serve one source at one time, on a port of its own; `house` keeps secrets that are brought."""
+    house = house or House()
     store, told, followed = MemoryEventStore(), Told(), list[HandshakeAnswer]()
     sources = MemorySourceRegistry([source])
-    prepare = PrepareSource(sources, EnvironmentSecrets(variables), MemoryProviderKeys({}))
-    ingest = IngestWebhook(
-        prepare, GroupCommit(store), lambda _refused: None, lambda _source, answer: followed.append(answer)
+    ingest = intake_on(
+        sources,
+        ReferencedSecrets({"env": EnvironmentSecrets(variables), "handshake": house.secrets}),
+        store,
+        offer=house.offer,
+        followed=lambda _source, answer: followed.append(answer),
     )
-    await prepare(source.name)
+    await ingest.prepare(source.name)
     rates = LeasedRates(MemoryRateLimit())
 
     def clock() -> int:
@@ -201,3 +206,26 @@ async def test_a_challenge_is_answered_as_its_provider_demands(case: dict[str, A
         assert (answer.status, record.outcome) == (401, "registration_not_pending")
         return
     assert says(answer, case["expect_response"]), (answer, record.outcome, record.detail)
+
+
+@pytest.mark.parametrize("express", [True, False], ids=["express", "asgi"])
+@pytest.mark.parametrize(
+    "case", [case for case in HANDSHAKES if case["id"] in BRING_A_SECRET], ids=lambda case: case["id"]
+)
+async def test_a_challenge_that_brings_a_secret_is_answered_while_one_is_expected(
+    case: dict[str, Any], express: bool
+) -> None:
+    """The first one is kept, sealed; the same one again is answered alike, and another one refused."""
+    house = House()
+    name = case["provider"]
+    source = Source(name, name, ListedScheme(), secrets=(f"handshake:{name}",))
+    await house.registrations.open(name)
+    async with door(source, {}, SOME_TIME, house, express=express) as open_door:
+        for _ in range(2):
+            assert says(await ask(open_door.port, case, source), case["expect_response"])
+        (kept,) = await house.kept(name)
+        body = b64decode(case["body_b64"] or "").replace(kept, b"another")
+        headers = {key: value.replace(kept.decode(), "another") for key, value in case["headers"].items()}
+        other = {**case, "body_b64": b64encode(body).decode(), "headers": headers}
+        assert (await ask(open_door.port, other, source)).status == 401
+        assert await house.kept(name) == (kept,)

@@ -15,7 +15,15 @@ from typing import TypeGuard, cast
 
 import asyncpg
 
-from app.core.domain.errors import OpsConnectError, OutcomeUnknown, RowBlocked, RowRejected, Unavailable, Unfit
+from app.core.domain.errors import (
+    OpsConnectError,
+    OutcomeUnknown,
+    RowBlocked,
+    RowFault,
+    RowRejected,
+    Unavailable,
+    Unfit,
+)
 
 EPOCH_BELIEVED_SECONDS = 1.0
 
@@ -121,6 +129,15 @@ class Connections:
             self._answered_at = time.monotonic()
         finally:
             self._give_back(session)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Session]:
+        """Lend a connection for looking; every failure is `Unavailable`, because nothing is changed."""
+        try:
+            async with self.session() as session:
+                yield session
+        except (OutcomeUnknown, RowFault) as error:
+            raise Unavailable(str(error)) from error
 
     async def _acquire(self) -> Session:
         try:

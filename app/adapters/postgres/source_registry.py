@@ -1,11 +1,10 @@
 """Sources in Postgres: a row each, whose version goes up when the source really changes."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from app.adapters.postgres.connections import Connections, Session
 from app.adapters.postgres.source_spec import NotUnderstood, read, written
-from app.core.domain.errors import OutcomeUnknown, RowFault, Unavailable
+from app.core.domain.errors import RowFault, Unavailable
 from app.core.domain.source import NAME, Source
 from app.core.ports.source_registry import Change, SourceRegistry
 
@@ -38,7 +37,7 @@ class PostgresSourceRegistry(SourceRegistry):
         """Read one row."""
         if not NAME.fullmatch(name):
             return None  # among others a NUL, which Postgres takes for no text
-        async with self._looking() as session:
+        async with self._connections.looking() as session:
             rows = await session.fetch(GET, name)
         if not rows:
             return None
@@ -51,14 +50,14 @@ class PostgresSourceRegistry(SourceRegistry):
 
     async def all(self) -> Sequence[Source]:
         """Read every row, byte by byte in order as Python sorts."""
-        async with self._looking() as session:
+        async with self._connections.looking() as session:
             rows = await session.fetch(ALL)
         return [source for row in rows if (source := _understood(row["spec"])) is not None]
 
     async def apply(self, sources: Sequence[Source], *, dry_run: bool = False) -> Sequence[Change]:
         """Compare under a lock, write what differs."""
         if dry_run:
-            async with self._looking() as session:
+            async with self._connections.looking() as session:
                 return await _compare(session, sources)
         try:
             async with self._connections.session() as session, session.transaction():
@@ -72,15 +71,6 @@ class PostgresSourceRegistry(SourceRegistry):
         except RowFault as error:
             raise Unavailable(f"{error}; somebody else may be applying: try again") from error
         return changes
-
-    @asynccontextmanager
-    async def _looking(self) -> AsyncIterator[Session]:
-        """Lend a connection for looking; every failure is `Unavailable`, because nothing is changed."""
-        try:
-            async with self._connections.session() as session:
-                yield session
-        except (OutcomeUnknown, RowFault) as error:
-            raise Unavailable(str(error)) from error
 
 
 async def _compare(session: Session, sources: Sequence[Source]) -> list[Change]:

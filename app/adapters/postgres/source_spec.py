@@ -6,6 +6,7 @@ always written, the word `none` included, and a row that says it in any other wa
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ def written(source: Source) -> str:
         "provider": source.provider,
         "verify": _verify(source.verify),
         "secrets": source.secrets,
+        "expiries": {reference: moment.isoformat() for reference, moment in source.expiries},
         "tolerance_seconds": source.tolerance_seconds,
         "settings": dict(source.settings),
         "delivery_key": str(source.delivery_key) if source.delivery_key else None,
@@ -46,6 +48,7 @@ def read(text: str) -> Source:
             provider=spec["provider"],
             verify=_scheme(spec["verify"]),
             secrets=tuple(spec["secrets"]),
+            expiries=tuple((name, datetime.fromisoformat(at)) for name, at in spec.get("expiries", {}).items()),
             tolerance_seconds=spec.get("tolerance_seconds"),
             settings=tuple(_settings(spec.get("settings", {}))),
             delivery_key=_place(spec["delivery_key"]) if spec["delivery_key"] is not None else None,

@@ -15,10 +15,11 @@ class ReferencedSecrets(SecretStore):
 
     async def resolve(self, reference: str) -> bytes:
         """Ask the store that the reference names."""
-        store = self._stores.get(reference.partition(":")[0])
-        if store is None:
-            raise SecretMissing(f"a secret reference {self.fault(reference)}")
-        return await store.resolve(reference)
+        return await self._named_by(reference).resolve(reference)
+
+    async def resolve_all(self, reference: str) -> tuple[bytes, ...]:
+        """Ask the store that the reference names."""
+        return await self._named_by(reference).resolve_all(reference)
 
     def fault(self, reference: str) -> str | None:
         """Let the named store judge. A text without a known scheme may be a secret, so it is never quoted."""
@@ -29,3 +30,9 @@ class ReferencedSecrets(SecretStore):
         if colon and scheme == "vault":
             return f"names Vault, whose store is not in this version; use {known}"
         return f"is no reference ({known}); never write a secret itself here: put it into a variable or a file"
+
+    def _named_by(self, reference: str) -> SecretStore:
+        store = self._stores.get(reference.partition(":")[0])
+        if store is None:
+            raise SecretMissing(f"a secret reference {self.fault(reference)}")
+        return store

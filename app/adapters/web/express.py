@@ -31,7 +31,7 @@ MOST_IN_A_TURN = 64
 _START = b"POST /api/v1/webhooks/"
 _VERSION = b" HTTP/1.1\r\n"
 _FIELD = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
-_UNUSUAL = frozenset({b"connection", b"expect", b"te", b"trailer"})
+_UNUSUAL = frozenset({b"expect", b"te", b"trailer"})
 
 
 class Connection(Protocol):
@@ -111,7 +111,7 @@ class ExpressLane:
         if data.find(b" \r", 0, head_bytes) >= 0 or data.find(b"\t\r", 0, head_bytes) >= 0:
             headers = [(name, value.rstrip(b" \t")) for name, value in headers]
         named = dict(headers)
-        if not _UNUSUAL.isdisjoint(named):
+        if not _UNUSUAL.isdisjoint(named) or named.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return False
         rate = ready.source.rate_per_second
         if rate is not None and not self._rates.at_once(source, rate):

@@ -61,7 +61,9 @@ def _single(mac: Mac) -> Finder:
 
 def _listed(mac: Mac, grammar: SignatureList) -> Finder:
     names = [name.encode() for name in mac.headers]
-    separator, assign, key = grammar.separator.encode(), grammar.assign.encode(), grammar.key.encode()
+    # A blank after a comma is what some write and nobody insists on; a blank alone is a separator.
+    separator = grammar.separator.strip().encode() or b" "
+    assign, key = grammar.assign.encode(), grammar.key.encode()
     stamp = mac.timestamp.name.encode() if mac.timestamp is not None and mac.timestamp.place == "item" else None
     decode = DECODERS[mac.encoding]
     missing = _missing(mac)

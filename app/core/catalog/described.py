@@ -16,7 +16,6 @@ COVERAGE = {
 CODED: Mapping[str, str] = {
     "adyen_standard": "`hmacSignature` of each item: HMAC-SHA256 over eight of its fields",
     "apple_jws": "`signedPayload`: a token (ES256) that brings its certificates",
-    "body_token": "a token in the body",
     "box": "`box-signature-primary`, `box-signature-secondary`: HMAC-SHA256 over body and time",
     "braintree": "`bt_signature`: HMAC-SHA1 over `bt_payload`",
     "contentful": "`x-contentful-signature`: HMAC-SHA256 over method, path, the headers that it lists, and body",
@@ -45,7 +44,6 @@ CODED: Mapping[str, str] = {
     "wechat": "`signature` in the query: SHA-1 over token, time and nonce",
     "wise": "`x-signature-sha256`: RSA over the body",
     "wix": "the body is a token (RS256)",
-    "zulip": "a token in the body",
 }
 """How schemes with code prove a request."""
 

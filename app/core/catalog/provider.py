@@ -22,6 +22,7 @@ class SignatureList:
     """A header that holds several values: `t=1,v1=…,v1=…`. Any of the right key may match; others are passed over."""
 
     separator: str
+    """As it is written. Blanks beside it make no difference when it is read."""
     key: str
     assign: str = "="
 

@@ -24,15 +24,11 @@ def ageing(timestamp: Timestamp | None, freshness: Freshness) -> Ageing | None:
     """Give what judges the age; None where nothing is judged."""
     if timestamp is None or freshness.tolerance_seconds is None:
         return None
-    find, read = stamp_of(timestamp), READERS[timestamp.unit]
-    malformed = NotGenuine("timestamp_malformed", f"authentic, but {_name(timestamp)} is no time as it is written here")
+    find, clock, what = stamp_of(timestamp), READERS[timestamp.unit], _name(timestamp)
 
     def judged(request: SignedRequest, stamp: bytes, now: float) -> NotGenuine | None:
         text = stamp or find(request)
-        if isinstance(text, NotGenuine):
-            return text
-        seconds = read(text)
-        return malformed if seconds is None else judge(freshness, now - seconds)
+        return text if isinstance(text, NotGenuine) else judge(freshness, now, what, clock, text)
 
     return judged
 

@@ -1,7 +1,7 @@
 """How a source is written in a document, and everything that can be wrong with one."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from app.core.catalog import catalogue
@@ -9,6 +9,7 @@ from app.core.catalog.provider import Encoding, Provider, Scheme
 from app.core.catalog.rows import Malformed, read_scheme
 from app.core.catalog.sources import signs_url
 from app.core.domain.document import Part, kind, shown
+from app.core.domain.registration import reference_of
 from app.core.domain.request_grammar import (
     read_address,
     read_duration,
@@ -17,6 +18,8 @@ from app.core.domain.request_grammar import (
     read_rate,
     read_size,
 )
+from app.core.domain.secret_grammar import HOW_TO_LIST_SECRETS, SecretFault, read_secrets
+from app.core.domain.secret_use import SecretUse
 from app.core.domain.source import NAME, ListedScheme, OwnScheme, Source
 
 KEYS = (
@@ -36,11 +39,6 @@ GENERIC = frozenset({"hmac", "token", "basic", "bearer", "standardwebhooks", "cl
 """Providers for senders that nobody has listed: how exactly they prove themselves may be said with `verify`."""
 
 HOW_TO_VERIFY = "say how it signs with verify: {header: …}, or verify: none"
-HOW_TO_LIST_SECRETS = 'secrets: ["env:NAME", "file:PATH"]'
-
-SecretFault = Callable[[str], str | None]
-"""Judges a reference by its form: what is wrong with it, or None."""
-
 _PROVIDER = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _LONGEST_SETTING = 65_536
 _PREFIX = re.compile(r"(?:[!-~][ -~]{0,63})?")
@@ -58,7 +56,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
     listed = catalogue.find(provider) if provider is not None else None
     verify = _verify(part, keys, provider, listed)
     scheme = _scheme_of(verify, listed)
-    secrets = _secrets(part, keys.get("secrets"), verify, scheme, secret_fault)
+    secrets = _secrets(part, keys.get("secrets"), name, verify, scheme, secret_fault)
     tolerance = read_duration(keys["tolerance"]) if "tolerance" in keys else None
     settings = _settings(part, keys.get("settings"), listed, scheme)
     delivery_key = read_place(keys["delivery_key"], digest=True) if "delivery_key" in keys else None
@@ -74,7 +72,8 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
         name=name,
         provider=provider,
         verify=None if verify == "none" else verify,
-        secrets=secrets,
+        secrets=tuple(use.reference for use in secrets),
+        expiries=tuple((use.reference, use.not_after) for use in secrets if use.not_after is not None),
         tolerance_seconds=tolerance,
         settings=settings,
         delivery_key=delivery_key,
@@ -226,10 +225,11 @@ def _rate(part: Part) -> float | None:
 def _secrets(
     source: Part,
     part: Part | None,
+    name: str | None,
     verify: ListedScheme | OwnScheme | Literal["none"] | None,
     scheme: Scheme | None,
     secret_fault: SecretFault,
-) -> tuple[str, ...]:
+) -> tuple[SecretUse, ...]:
     if verify == "none":
         if part is not None:
             part.fault("would never be used, because verify: none checks nothing: leave out the one or the other")
@@ -245,19 +245,4 @@ def _secrets(
         return ()
     if part.value == []:
         part.fault(f"is empty: a source that verifies needs one at least: {HOW_TO_LIST_SECRETS}")
-    return _references(part, secret_fault)
-
-
-def _references(part: Part, secret_fault: SecretFault) -> tuple[str, ...]:
-    references: list[str] = []
-    for item in part.items(HOW_TO_LIST_SECRETS):
-        reference = item.text('"env:NAME" or "file:PATH"')
-        if reference is None:
-            continue
-        if fault := secret_fault(reference):
-            item.fault(fault)
-        elif reference in references:
-            item.fault("is there twice")
-        else:
-            references.append(reference)
-    return tuple(references)
+    return read_secrets(part, secret_fault, own=reference_of(name) if name else "")

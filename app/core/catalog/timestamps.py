@@ -74,7 +74,17 @@ def written(unit: TimeUnit, now: float) -> bytes:
     return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT".encode()
 
 
-def judge(freshness: Freshness, age: float) -> NotGenuine | None:
+def judge(freshness: Freshness, now: float | None, what: str, clock: Clock, text: bytes) -> NotGenuine | None:
+    """Say what is wrong with the time at which an authentic request says it was signed; None: nothing."""
+    if freshness.tolerance_seconds is None or now is None:
+        return None
+    stamp = clock(text)
+    if stamp is None:
+        return NotGenuine("timestamp_malformed", f"authentic, but {what} is no time as it is written here")
+    return judge_age(freshness, now - stamp)
+
+
+def judge_age(freshness: Freshness, age: float) -> NotGenuine | None:
     """Say whether an authentic request is too old, or too far ahead. Exactly the tolerance is still in time."""
     tolerance = freshness.tolerance_seconds
     if tolerance is None:

@@ -3,6 +3,7 @@
 from app.core.catalog import keyed_digests, shared_secrets
 from app.core.catalog.proof import Credentials, Freshness, Verifier
 from app.core.catalog.provider import Coded, Mac, Scheme
+from app.core.catalog.schemes import SCHEMES
 
 
 def prepare(scheme: Scheme, credentials: Credentials, freshness: Freshness | None = None) -> Verifier:
@@ -14,7 +15,5 @@ def prepare(scheme: Scheme, credentials: Credentials, freshness: Freshness | Non
     if isinstance(scheme.proof, Mac):
         return keyed_digests.prepare(scheme.proof, credentials, judged)
     if isinstance(scheme.proof, Coded):
-        from app.core.catalog.schemes import SCHEMES  # brings cryptography, for which only these should wait
-
         return SCHEMES[scheme.proof.name](credentials, judged)
     return shared_secrets.prepare(scheme.proof, credentials, judged)

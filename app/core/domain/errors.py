@@ -64,6 +64,18 @@ class SecretMissing(OpsConnectError):
     """A secret reference gives no secret here and now; the text names the reference, never a value."""
 
 
+class NoSealKey(Forbidden):
+    """What must be kept sealed is not kept, because there is no key to seal it with; the text says how to give one."""
+
+
+class NotOpened(OpsConnectError):
+    """What is sealed cannot be opened here: the key for it is missing, or it is not what was sealed."""
+
+
+class NotPending(Forbidden):
+    """A provider offers a secret that nobody expects; the text says how an operator lets it in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with what a person wrote: where (a path, with the line if known) and what to do."""

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Self
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
@@ -67,11 +68,13 @@ class Source:
     verify: ListedScheme | OwnScheme | None
     """None only when somebody said `verify: none`."""
     secrets: tuple[str, ...] = ()
-    """References (`env:NAME`, `file:PATH`), never values; several while a secret is being rotated."""
+    """References (`env:NAME`, `file:PATH`, `handshake:` with its own name), never values; several during a rotation."""
     delivery_key: Place | None = None
     """None: as the provider identifies its deliveries, or the body's digest."""
     type: Place | None = None
     """None: as the provider names its events."""
+    expiries: tuple[tuple[str, datetime], ...] = ()
+    """When a reference among the secrets proves nothing any more, in UTC."""
     tolerance_seconds: float | None = None
     """How old a signed timestamp may be; None: as old as the scheme says."""
     settings: tuple[tuple[str, str], ...] = ()

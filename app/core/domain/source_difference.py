@@ -1,6 +1,7 @@
 """What differs between two versions of a source, in the words in which a person writes one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.domain.source import ListedScheme, OwnScheme, Source
@@ -31,13 +32,18 @@ def differences(old: Source, new: Source) -> tuple[Difference, ...]:
     )
 
 
+def written(source: Source) -> dict[str, str]:
+    """Write a source as a person would, without what is not given; how it verifies in one field."""
+    return {field: text for field, text in _written(source, in_detail=False).items() if text is not None}
+
+
 def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
     """Write every field of a source; how it verifies in one or, `in_detail`, in several."""
     return {
         "provider": source.provider,
         **(_own(source.verify) if in_detail and isinstance(source.verify, OwnScheme) else _in_one(source.verify)),
         "tolerance": f"{source.tolerance_seconds:g} s" if source.tolerance_seconds is not None else None,
-        "secrets": ", ".join(source.secrets) or None,
+        "secrets": ", ".join(map(_secret(source), source.secrets)) or None,
         **{f"settings.{name}": value for name, value in source.settings},
         "delivery_key": str(source.delivery_key) if source.delivery_key else None,
         "type": str(source.type) if source.type else None,
@@ -45,6 +51,11 @@ def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
         "limits.rate": f"{source.rate_per_second:g}/s" if source.rate_per_second is not None else None,
         "public_url": source.public_url,
     }
+
+
+def _secret(source: Source) -> Callable[[str], str]:
+    until = {reference: f" until {moment:%Y-%m-%dT%H:%M:%SZ}" for reference, moment in source.expiries}
+    return lambda reference: reference + until.get(reference, "")
 
 
 def _own(scheme: OwnScheme) -> dict[str, str | None]:

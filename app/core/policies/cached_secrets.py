@@ -10,8 +10,8 @@ from app.core.ports.secret_store import SecretStore
 
 
 class _Kept(NamedTuple):
-    value: bytes | None
-    """None: it was missing, for the reason beside."""
+    values: tuple[bytes, ...]
+    """Empty: it was missing, for the reason beside."""
     reason: str
     until: float
 
@@ -39,13 +39,17 @@ class CachedSecrets(SecretStore):
         self._asked: dict[str, asyncio.Task[_Kept]] = {}
 
     async def resolve(self, reference: str) -> bytes:
+        """Give the newest of what is at hand."""
+        return (await self.resolve_all(reference))[0]
+
+    async def resolve_all(self, reference: str) -> tuple[bytes, ...]:
         """Give what is at hand, else ask the store, once for everybody who asks meanwhile."""
         kept = self._kept.get(reference)
         if kept is None or self._clock() >= kept.until:
             kept = await self._ask(reference)
-        if kept.value is None:
+        if not kept.values:
             raise SecretMissing(kept.reason)
-        return kept.value
+        return kept.values
 
     def fault(self, reference: str) -> str | None:
         """Ask the store, which judges by the form alone."""
@@ -63,9 +67,9 @@ class CachedSecrets(SecretStore):
     async def _look_up(self, reference: str) -> _Kept:
         asked_at = self._clock()  # a value is as old as the moment before it was read
         try:
-            kept = _Kept(await self._inner.resolve(reference), "", asked_at + self._seconds)
+            kept = _Kept(await self._inner.resolve_all(reference), "", asked_at + self._seconds)
         except SecretMissing as missing:
-            kept = _Kept(None, str(missing), asked_at + self._missing_seconds)
+            kept = _Kept((), str(missing), asked_at + self._missing_seconds)
         self._kept[reference] = kept
         return kept
 

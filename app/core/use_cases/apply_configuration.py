@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.catalog.source_grammar import SecretFault, read_source
+from app.core.catalog.source_grammar import read_source
 from app.core.domain.document import Document, Findings, Part
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
+from app.core.domain.registration import reference_of
+from app.core.domain.secret_grammar import SecretFault
 from app.core.domain.source import Source
 from app.core.domain.source_difference import Difference, differences
 from app.core.ports.secret_store import SecretStore
@@ -36,7 +38,7 @@ class Plan:
     """False: it was a dry run, and nothing was written."""
     sources: tuple[PlannedSource, ...]
     warnings: tuple[Fault, ...]
-    """What does not stand in the way: secrets that are not here, but may be where webhooks are served."""
+    """What does not stand in the way: secrets that are not here; where webhooks are served they may be, or come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,6 @@ class ApplyConfiguration:
         Raises `Invalid` with every fault when it has any (nothing is changed then), `Unavailable`, `OutcomeUnknown`.
         """
         wanted = _read(document, self.secrets.fault)
-        warnings = await self._unresolved(document, wanted)
         # Only for the diff, so it does not matter that somebody may apply something else at this moment: what changed
         # is what the registry says.
         before = {source.name: source for source in await self.sources.all()}
@@ -61,17 +62,23 @@ class ApplyConfiguration:
             PlannedSource(source.name, change, _diff(change, before.get(source.name), source))
             for source, change in zip(wanted, changes, strict=True)
         ]
+        # Looked for afterwards: a source that was applied now may expect a secret from now on.
+        warnings = await self._unresolved(document, wanted, dry_run=dry_run)
         return Plan(applied=not dry_run, sources=tuple(planned), warnings=tuple(warnings))
 
-    async def _unresolved(self, document: Document, wanted: Sequence[Source]) -> list[Fault]:
+    async def _unresolved(self, document: Document, wanted: Sequence[Source], *, dry_run: bool) -> list[Fault]:
         warnings = []
         for number, source in enumerate(wanted):
             for place, reference in enumerate(source.secrets):
+                brought = reference == reference_of(source.name)
+                if brought and dry_run:
+                    continue  # applying is what lets it come
                 try:
                     await self.secrets.resolve(reference)
                 except (SecretMissing, Unavailable) as error:
                     where = document.where(("sources", number, "secrets", place))
-                    warnings.append(Fault(where, f"{error} (where webhooks are served, it may be)"))
+                    elsewhere = "" if brought else " (where webhooks are served, it may be)"
+                    warnings.append(Fault(where, f"{error}{elsewhere}"))
         return warnings
 
 

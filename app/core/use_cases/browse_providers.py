@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.core.catalog import catalogue
 from app.core.catalog.provider import Provider
+from app.core.use_cases.browse_sources import PATH
 
 SOMEWHERE = "https://YOUR-HOST"
 
@@ -27,4 +28,4 @@ class BrowseProviders:
     def address(self, provider: Provider) -> str:
         """Give the address of a source that is named like the provider."""
         base = (self.public_url or SOMEWHERE).rstrip("/")
-        return f"{base}/api/v1/webhooks/{provider.name.replace('_', '-')}"
+        return f"{base}{PATH}{provider.name.replace('_', '-')}"

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from app.core.catalog.events import Received, event_of, lead_event
 from app.core.catalog.handshakes import HandshakeAnswer
 from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
 from app.core.catalog.provider import Answer as Prescribed
-from app.core.domain.errors import Fault, KeyMissing, OpsConnectError, Unavailable
+from app.core.domain.errors import Fault, Forbidden, KeyMissing, OpsConnectError, OutcomeUnknown, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId
 from app.core.domain.refusal import NewRefusal, new_refusal
@@ -72,6 +72,8 @@ class Refused(NamedTuple):
     faults: tuple[Fault, ...] = ()
     prescribed: Prescribed | None = None
     """What its provider insists on hearing of a request that is not genuine."""
+    holds_secret: bool = False
+    """Its body holds a secret, and must not be kept."""
 
 
 Receipt = Accepted | Repeated | Challenged | Refused
@@ -99,6 +101,8 @@ class IngestWebhook:
     store: GroupCommit
     refused: Callable[[NewRefusal], None]
     """Takes what was refused, to look at later. Never waits."""
+    offer: Callable[[Source, bytes], Awaitable[None]]
+    """Keeps a secret that a challenge brings, or raises `Forbidden`."""
     follow: Callable[[Source, HandshakeAnswer], None]
     """Does what a challenge asks for beside its answer: calls an address of the provider. Never waits."""
     budget_seconds: float = 1.8
@@ -108,7 +112,7 @@ class IngestWebhook:
         """Take it in; what is refused is noted. Raises what `take_in` raises."""
         receipt = await self.take_in(request)
         if isinstance(receipt, Refused):
-            self.note(request, receipt)
+            self.note(request, receipt, whole=not receipt.holds_secret)
         return receipt
 
     async def take_in(self, request: WebhookRequest) -> Receipt:
@@ -127,7 +131,7 @@ class IngestWebhook:
         except TimeoutError:
             raise Unavailable("what verifying needs did not come in time") from None
         if isinstance(decision, Challenged):
-            return self._challenged(ready, request, decision)
+            return await self._with_secret(ready, request, decision)
         if isinstance(decision, Refused):
             return decision
         left = min(self.budget_seconds, ready.budget_seconds or math.inf) - (loop.time() - began)
@@ -165,22 +169,32 @@ class IngestWebhook:
 
             self.store.submit(decision.event, settled, budget_seconds=ready.budget_seconds)
             return True
-        if isinstance(decision, KeyWanted):
+        if isinstance(decision, KeyWanted) or (isinstance(decision, Challenged) and decision.answer.stores_secret):
             return False
         if isinstance(decision, Refused):
             self.note(request, decision)
             answer(decision)
         else:
-            answer(self._challenged(ready, request, decision))
+            answer(self._challenged(ready, decision))
         return True
 
-    def _challenged(self, ready: Ready, request: WebhookRequest, challenged: Challenged) -> Challenged | Refused:
-        if challenged.answer.stores_secret is not None:
-            detail = "it brings a secret, and no registration of this source is pending"
-            return _not_genuine(ready, request, NotGenuine("registration_not_pending", detail))
+    def _challenged(self, ready: Ready, challenged: Challenged) -> Challenged:
         if challenged.answer.fetch is not None:
             self.follow(ready.source, challenged.answer)
         return challenged
+
+    async def _with_secret(self, ready: Ready, request: WebhookRequest, challenged: Challenged) -> Challenged | Refused:
+        secret = challenged.answer.stores_secret
+        if secret is not None:
+            try:
+                async with asyncio.timeout(self.budget_seconds):
+                    await self.offer(ready.source, secret)
+            except Forbidden as error:
+                request.delivery.detail = str(error)
+                return Refused("registration_not_pending", holds_secret=True)
+            except TimeoutError:
+                raise OutcomeUnknown("the secret may or may not have been kept in time") from None
+        return self._challenged(ready, challenged)
 
     def note(self, request: WebhookRequest, refused: Refused, *, whole: bool = True) -> None:
         """Note a refusal; `whole=False` where the body was not read to its end."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from app.core.catalog.handshakes import HANDSHAKES
@@ -59,6 +60,7 @@ class PrepareSource:
     secrets: SecretStore
     keys: ProviderKeys
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _prepared: dict[str, Ready] = field(default_factory=dict)
     _until: dict[str, float] = field(default_factory=dict)
 
@@ -97,9 +99,19 @@ class PrepareSource:
         return more
 
     async def _credentials(self, source: Source, known: Ready | None) -> Credentials:
-        secrets = tuple([await self.secrets.resolve(reference) for reference in source.secrets])
+        secrets = await self._secrets(source)
         settings = {name: await self._setting(value) for name, value in source.settings}
-        return Credentials(secrets, settings, await self._renewed(known.credentials.keys) if known else {})
+        return Credentials(tuple(secrets), settings, await self._renewed(known.credentials.keys) if known else {})
+
+    async def _secrets(self, source: Source) -> list[bytes]:
+        """Give the secrets that still prove something; whoever removed one after its last moment is not missed."""
+        expiries = dict(source.expiries)
+        now = self.now()
+        secrets: list[bytes] = []
+        for reference in source.secrets:
+            if reference not in expiries or now <= expiries[reference]:
+                secrets += await self.secrets.resolve_all(reference)
+        return secrets
 
     async def _setting(self, value: str) -> str:
         """Give a setting as it stands, or what it refers to."""

@@ -9,16 +9,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine
-from app.core.catalog.schemes import SCHEMES
+from app.core.catalog.proof import Credentials, Freshness, Genuine, NotGenuine, SignedRequest
+from app.core.catalog.schemes import SCHEMES, jws
 from app.core.catalog.schemes.apple import INTERMEDIATE, LEAF
 from app.core.catalog.schemes.keys import ed25519, from_jwk, p256, public_key, rsa
 from app.core.catalog.schemes.signing import SIGNERS
 from app.core.catalog.schemes.signing.generated import certificate
-from tests.unit.catalog.samples import EXAMPLES, NOW, both_sides, signed, unsigned, verdict
+from app.core.catalog.schemes.signing.private_keys import es256
+from tests.unit.catalog.fuzzed import fuzzed
+from tests.unit.catalog.samples import NOW, both_sides, signed, unsigned, verdict
 
 
 def chain(**wrong: Any) -> tuple[Credentials, Credentials]:
@@ -74,7 +76,7 @@ def test_a_chain_that_is_not_apples_is_refused(wrong: dict[str, Any]) -> None:
     assert code(*chain(**wrong)) == "certificate_refused"
 
 
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@fuzzed(usually=160)
 @given(st.integers(min_value=0), st.sampled_from([0, 1]))
 def test_one_changed_bit_of_a_certificate_raises_nothing_and_makes_no_other_leaf(bit: int, which: int) -> None:
     """The token is signed anew each time, so that it is the chain that is judged."""
@@ -189,3 +191,12 @@ def test_v1a_is_found_among_other_signatures_and_under_either_name() -> None:
     ):
         headers = tuple((n, value if n == b"webhook-signature" else v) for n, v in request.headers)
         assert isinstance(verdict("standardwebhooks_v1a", request._replace(headers=headers)), Genuine) == genuine
+
+
+@pytest.mark.parametrize("about", ["data", "summary", "externalPurchaseToken", "appData"])
+def test_a_notification_of_apple_says_in_one_of_four_places_what_app_it_is_about(about: str) -> None:
+    private, public = both_sides("apple_jws")
+    payload = {about: {"bundleId": "com.example"}, "signedDate": int(NOW * 1_000)}
+    token = jws.compact({"alg": "ES256", "x5c": json.loads(private.settings["x5c"])}, payload, es256(private))
+    request = SignedRequest("POST", "", (), json.dumps({"signedPayload": token.decode()}).encode())
+    assert isinstance(verdict("apple_jws", request, credentials=public), Genuine)

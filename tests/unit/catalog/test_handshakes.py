@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.catalog.handshakes import HANDSHAKES, HandshakeAnswer, answer, credentials_of_challenge
 from app.core.catalog.proof import Credentials, SignedRequest
 from app.core.catalog.schemes.signing import SIGNERS
-from tests.unit.catalog.samples import EXAMPLES
+from tests.unit.catalog.fuzzed import fuzzed
 
 URL = "https://hooks.example.com/in"
 
@@ -248,7 +248,7 @@ JSON_BODIES = st.recursive(
 )
 
 
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@fuzzed(usually=160)
 @given(
     st.sampled_from(sorted(HANDSHAKES)),
     st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT"]),

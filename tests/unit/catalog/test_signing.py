@@ -93,3 +93,14 @@ def test_a_scheme_with_code_is_signed_by_its_code() -> None:
     scheme = Scheme("discord", Coded("recurly"))
     request = sign(scheme, Credentials((b"s",)), SignedRequest("POST", "", [], b"{}"), NOW)
     assert isinstance(prepare(scheme, Credentials((b"s",)))(request, NOW), Genuine)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "begins"),
+    [("workos-workos", b"workos-signature", b"t=1700000000000, v1="), ("resend-resend", b"svix-signature", b"v1,")],
+)
+def test_what_we_sign_looks_as_its_provider_writes_it(name: str, header: bytes, begins: bytes) -> None:
+    """WorkOS's own library wants the blank after the comma, Resend's and Clerk's look for Svix's headers."""
+    secret = secret_for(MACS[name])
+    request = sign(MACS[name], Credentials((secret,)), SignedRequest("POST", "", [], b"{}"), NOW)
+    assert request.values(header)[0].startswith(begins)

@@ -4,7 +4,6 @@ from app.core.catalog.handshakes.answers import HandshakeAnswer, plain, reflecta
 from app.core.catalog.handshakes.asked import header, posted, posted_value, same, text_of
 from app.core.catalog.proof import Credentials, Freshness, Genuine, SignedRequest
 from app.core.catalog.schemes.address import allowed
-from app.core.catalog.schemes.aws_sns import HOST, SUBSCRIBE_PATH
 from app.core.catalog.schemes.refused import Refused
 from app.core.catalog.schemes.url_and_form import mandrill as mandrill_scheme
 
@@ -102,6 +101,8 @@ def sns(request: SignedRequest, credentials: Credentials, _now: float | None) ->
     body = posted(request, b"SubscriptionConfirmation")
     if body.get("Type") != "SubscriptionConfirmation":
         return None
+    from app.core.catalog.schemes.aws_sns import HOST, SUBSCRIBE_PATH  # brings cryptography, which is slow to load
+
     try:
         url = allowed(text_of(body, "SubscribeURL"), HOST, SUBSCRIBE_PATH, "SubscribeURL")
     except Refused:

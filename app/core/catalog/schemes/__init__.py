@@ -1,62 +1,61 @@
-"""Schemes that need code: what a table cannot say of how a provider signs. Each is a `Prepare`."""
+"""Schemes that need code: what a table cannot say of how a provider signs. Each is a `Prepare`.
+
+A module is loaded when somebody first asks for a scheme of it: most bring cryptography, which takes a tenth of a start,
+and most processes need none of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import cast
 
 from app.core.catalog.proof import Prepare
-from app.core.catalog.schemes import (
-    adyen,
-    apple,
-    aws_sns,
-    body_tokens,
-    box,
-    braintree,
-    contentful,
-    ebay,
-    ed25519_schemes,
-    jira_connect,
-    mailgun,
-    microsoft_graph,
-    oidc,
-    paypal,
-    plaid,
-    recurly,
-    segment,
-    static_keys,
-    tokens,
-    url_and_form,
-    wechat,
-)
 
-SCHEMES: dict[str, Prepare] = {
-    "adyen_standard": adyen.prepare,
-    "apple_jws": apple.prepare,
-    "body_token": body_tokens.prepare,
-    "box": box.prepare,
-    "braintree": braintree.prepare,
-    "contentful": contentful.prepare,
-    "discord": ed25519_schemes.discord,
-    "ebay": ebay.prepare,
-    "fal": ed25519_schemes.fal,
-    "fusionauth": tokens.fusionauth,
-    "google_chat": oidc.google_chat,
-    "google_oidc": oidc.google_oidc,
-    "graph_client_state": microsoft_graph.prepare,
-    "jira_connect": jira_connect.prepare,
-    "kick": static_keys.kick,
-    "mailgun": mailgun.prepare,
-    "mandrill": url_and_form.mandrill,
-    "monday": tokens.monday,
-    "netlify": tokens.netlify,
-    "paypal": paypal.prepare,
-    "plaid": plaid.prepare,
-    "recurly": recurly.prepare,
-    "segment_batch": segment.prepare,
-    "sendgrid": static_keys.sendgrid,
-    "sns": aws_sns.prepare,
-    "standardwebhooks_v1a": ed25519_schemes.standardwebhooks_v1a,
-    "twilio": url_and_form.twilio,
-    "vonage": tokens.vonage,
-    "wechat": wechat.prepare,
-    "wise": static_keys.wise,
-    "wix": tokens.wix,
-    "zulip": body_tokens.prepare,
+_PLACES = {
+    "adyen_standard": "adyen",
+    "apple_jws": "apple",
+    "box": "box",
+    "braintree": "braintree",
+    "contentful": "contentful",
+    "discord": "ed25519_schemes.discord",
+    "ebay": "ebay",
+    "fal": "ed25519_schemes.fal",
+    "fusionauth": "tokens.fusionauth",
+    "google_chat": "oidc.google_chat",
+    "google_oidc": "oidc.google_oidc",
+    "graph_client_state": "microsoft_graph",
+    "jira_connect": "jira_connect",
+    "kick": "static_keys.kick",
+    "mailgun": "mailgun",
+    "mandrill": "url_and_form.mandrill",
+    "monday": "tokens.monday",
+    "netlify": "tokens.netlify",
+    "paypal": "paypal",
+    "plaid": "plaid",
+    "recurly": "recurly",
+    "segment_batch": "segment",
+    "sendgrid": "static_keys.sendgrid",
+    "sns": "aws_sns",
+    "standardwebhooks_v1a": "ed25519_schemes.standardwebhooks_v1a",
+    "twilio": "url_and_form.twilio",
+    "vonage": "tokens.vonage",
+    "wechat": "wechat",
+    "wise": "static_keys.wise",
+    "wix": "tokens.wix",
 }
+"""Module and function, which is mostly called `prepare`."""
+
+
+class _Schemes(Mapping[str, Prepare]):
+    def __getitem__(self, name: str) -> Prepare:
+        module, _, function = _PLACES[name].partition(".")
+        return cast("Prepare", getattr(import_module(f"{__name__}.{module}"), function or "prepare"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+SCHEMES: Mapping[str, Prepare] = _Schemes()
 """By the names that a provider's row and the vectors use."""

@@ -12,17 +12,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge_age
 from app.core.catalog.schemes.jws import LONGEST_IN_BODY, Jws, es256_verifies, parse
 from app.core.catalog.schemes.keys import UNREADABLE
 from app.core.catalog.schemes.mac import setting
 from app.core.catalog.schemes.reading import json_object, text
-from app.core.catalog.schemes.refused import Refused, proved, refusing
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge_age
 
 ROOT_SHA256 = bytes.fromhex("63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179")
 """Apple Root CA - G3, https://www.apple.com/certificateauthority/AppleRootCA-G3.cer, good to 2039."""
 LEAF = x509.ObjectIdentifier("1.2.840.113635.100.6.11.1")
 INTERMEDIATE = x509.ObjectIdentifier("1.2.840.113635.100.6.2.1")
+_ABOUT = ("data", "summary", "externalPurchaseToken", "appData")
+"""Where a payload says what it is about, one of them by its type."""
 
 
 def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
@@ -42,7 +44,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
             raise Refused("signature_mismatch", "signedPayload was not signed by its first certificate")
         _compare(token.payload, bundle_id, environment)
         if now is not None:
-            judge_age(freshness, now - made, "signedDate of the payload")
+            refuse_if(judge_age(freshness, now - made))
         return proved("jws-es256-x5c")
 
     return refusing(verify)
@@ -106,7 +108,7 @@ def _valid(certificate: x509.Certificate, at: float) -> bool:
 
 
 def _compare(payload: dict[str, Any], bundle_id: str, environment: str | None) -> None:
-    about = payload.get("data") or payload.get("summary") or payload.get("externalPurchaseToken")
+    about = next((payload[name] for name in _ABOUT if payload.get(name)), None)
     if not isinstance(about, dict) or about.get("bundleId") != bundle_id:
         raise Refused("claim_mismatch", "the notification is about another app than bundle_id")
     if environment and about.get("environment") != environment:

@@ -10,13 +10,12 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import allowed
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import usable
 from app.core.catalog.schemes.keys import as_rsa, first, rsa, rsa_verifies
 from app.core.catalog.schemes.mac import required
 from app.core.catalog.schemes.reading import json_object, text, unbase64
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import rfc3339
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, rfc3339
 
 HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]{1,16}){1,3}-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?")
 SUBSCRIBE_PATH = re.compile(r"/\?Action=ConfirmSubscription&[A-Za-z0-9&=%:._~-]{1,1900}")
@@ -56,7 +55,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
         keys = pinned or [usable(credentials.keys[url], as_rsa)]
         number = first(keys, lambda key: rsa_verifies(key, given, signed, digest()))
         required(number, len(keys), "Signature", "the signed fields of the message")
-        judge(freshness, now, "Timestamp of the message", rfc3339, text(message, "Timestamp", "the message"))
+        refuse_if(judge(freshness, now, "Timestamp of the message", rfc3339, text(message, "Timestamp", "the message")))
         return proved(f"rsa-{digest.name}", number)
 
     return refusing(verify)

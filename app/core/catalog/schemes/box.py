@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, mismatch
 from app.core.catalog.schemes.reading import header, optional_header, unbase64
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import rfc3339
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, rfc3339
 
 TIMESTAMP = b"box-delivery-timestamp"
 SIGNATURES = (b"box-signature-primary", b"box-signature-secondary")
@@ -66,7 +65,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _judge(freshness: Freshness, now: float | None, timestamp: bytes) -> None:
-    judge(freshness, now, "box-delivery-timestamp", rfc3339, timestamp)
+    refuse_if(judge(freshness, now, "box-delivery-timestamp", rfc3339, timestamp))
     if freshness.tolerance_seconds is None or now is None or freshness.past_only:
         return
     stamp = rfc3339(timestamp)

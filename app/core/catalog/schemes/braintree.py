@@ -9,11 +9,10 @@ import re
 from hashlib import sha1
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, mismatch, secrets_of, setting
 from app.core.catalog.schemes.reading import form, text, unhex
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import rfc3339
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, rfc3339
 
 MOST_PAIRS = 20
 _PAYLOAD = re.compile(rb"[A-Za-z0-9+=/\n]+")
@@ -45,7 +44,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
             code = unhex(pairs[public_keys[number]], "bt_signature")
             # Some frameworks drop the last line break of the payload, as Braintree's own library knows.
             if matching([makers[number]], "sha1", [payload, payload + b"\n"], [code]):
-                judge(freshness, now, "timestamp of the payload", rfc3339, _timestamp(payload))
+                refuse_if(judge(freshness, now, "timestamp of the payload", rfc3339, _timestamp(payload)))
                 return proved("hmac-sha1", number + 1)
         raise mismatch(len(known), "bt_signature", "bt_payload")
 

@@ -7,11 +7,10 @@ from urllib.parse import quote
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import header, unhex, utf8
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import milliseconds
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, milliseconds
 
 SIGNATURE = b"x-contentful-signature"
 SIGNED_HEADERS = b"x-contentful-signed-headers"
@@ -33,7 +32,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
             raise Refused("signature_malformed", "x-contentful-signed-headers leaves out what must be signed")
         number = matching(secrets, "sha256", [signed_text(request, names)], [given])
         required(number, len(secrets), "x-contentful-signature", "method, path, signed headers and body")
-        judge(freshness, now, "x-contentful-timestamp", milliseconds, header(request, TIMESTAMP))
+        refuse_if(judge(freshness, now, "x-contentful-timestamp", milliseconds, header(request, TIMESTAMP)))
         return proved("hmac-sha256", number)
 
     return refusing(verify)

@@ -10,13 +10,12 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import KeySet, key_set
 from app.core.catalog.schemes.keys import ed25519, ed25519_verifies, first
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import header, optional_header, unbase64, unhex
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import seconds
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, seconds
 
 DISCORD = (b"x-signature-ed25519", b"x-signature-timestamp")
 STANDARD = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
@@ -39,7 +38,7 @@ def discord(credentials: Credentials, freshness: Freshness) -> Verifier:
         signed = discord_text(timestamp, request.body)
         number = first(keys, lambda key: ed25519_verifies(key, given, signed))
         required(number, len(keys), "x-signature-ed25519", "x-signature-timestamp and body")
-        judge(freshness, now, "x-signature-timestamp", seconds, timestamp)
+        refuse_if(judge(freshness, now, "x-signature-timestamp", seconds, timestamp))
         return proved("ed25519", number)
 
     return refusing(verify)
@@ -65,7 +64,7 @@ def standardwebhooks_v1a(credentials: Credentials, freshness: Freshness) -> Veri
         signed = standard_text(message_id, timestamp, request.body)
         number = first(keys, lambda key: any(ed25519_verifies(key, each, signed) for each in given))
         required(number, len(keys), name, "id, time and body")
-        judge(freshness, now, names[1].decode(), seconds, timestamp)
+        refuse_if(judge(freshness, now, names[1].decode(), seconds, timestamp))
         return proved("ed25519", number)
 
     return refusing(verify)
@@ -89,7 +88,7 @@ def fal(credentials: Credentials, freshness: Freshness) -> Verifier:
         keys = pinned or _ed25519_of(published)
         number = first(keys, lambda key: ed25519_verifies(key, given, signed))
         required(number, len(keys), "x-fal-webhook-signature", "ids, time and the body's hash")
-        judge(freshness, now, "x-fal-webhook-timestamp", seconds, header(request, FAL_SIGNED[2]))
+        refuse_if(judge(freshness, now, "x-fal-webhook-timestamp", seconds, header(request, FAL_SIGNED[2])))
         return proved("ed25519", number)
 
     return refusing(verify)

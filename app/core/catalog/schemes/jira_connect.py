@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, quote
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
-from app.core.catalog.schemes.clock import judge_issued, judge_lifetime
 from app.core.catalog.schemes.jws import hs256_matches, parse
+from app.core.catalog.schemes.lifetimes import judge_issued, judge_lifetime
 from app.core.catalog.schemes.mac import required, same, secrets_of
 from app.core.catalog.schemes.reading import bearer, utf8
 from app.core.catalog.schemes.refused import Refused, proved, refusing

@@ -7,11 +7,10 @@ import re
 from typing import Any, NamedTuple
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import FORM, form, json_object, optional_header, text, unhex
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import seconds
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, seconds
 
 # Ten digits reach to the year 2286. With a free length, a digit could be moved from the token to the time.
 _TIMESTAMP = re.compile(rb"[0-9]{10}")
@@ -36,7 +35,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
         given = unhex(signed.signature, "signature in the body")
         number = matching(secrets, "sha256", [signed_text(signed)], [given])
         required(number, len(secrets), "signature in the body", "timestamp and token")
-        judge(freshness, now, "timestamp in the body", seconds, signed.timestamp)
+        refuse_if(judge(freshness, now, "timestamp in the body", seconds, signed.timestamp))
         return proved("hmac-sha256", number)
 
     return refusing(verify)

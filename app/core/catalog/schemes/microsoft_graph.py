@@ -8,11 +8,10 @@ import re
 from typing import Any
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.body_tokens import matching_text
-from app.core.catalog.schemes.clock import judge_lifetime
 from app.core.catalog.schemes.jwks import KeySet, key_set
 from app.core.catalog.schemes.jws import Jws, parse
-from app.core.catalog.schemes.mac import required, secrets_of
+from app.core.catalog.schemes.lifetimes import judge_lifetime
+from app.core.catalog.schemes.mac import required, same_text, secrets_of
 from app.core.catalog.schemes.oidc import signed_by
 from app.core.catalog.schemes.reading import json_object, text, utf8
 from app.core.catalog.schemes.refused import Refused, proved, refusing
@@ -52,7 +51,7 @@ def prepare(credentials: Credentials, _freshness: Freshness) -> Verifier:
 
 def _client_state(body: dict[str, Any], secrets: tuple[bytes, ...]) -> int:
     states = {text(item, "clientState", "a notification") for item in _items(body)}
-    return matching_text(secrets, states.pop()) if len(states) == 1 else 0
+    return same_text(secrets, states.pop()) if len(states) == 1 else 0
 
 
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:

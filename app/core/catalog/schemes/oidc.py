@@ -9,9 +9,9 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge_lifetime
 from app.core.catalog.schemes.jwks import KeySet, key_set
 from app.core.catalog.schemes.jws import Jws, key_id, parse, rs256_verifies
+from app.core.catalog.schemes.lifetimes import judge_lifetime
 from app.core.catalog.schemes.mac import setting
 from app.core.catalog.schemes.reading import bearer
 from app.core.catalog.schemes.refused import Refused, proved, refusing

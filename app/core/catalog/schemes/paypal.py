@@ -9,13 +9,12 @@ from zlib import crc32
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import allowed
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import usable
 from app.core.catalog.schemes.keys import as_rsa, rsa, rsa_verifies
 from app.core.catalog.schemes.mac import required, setting
 from app.core.catalog.schemes.reading import header, unbase64
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import rfc3339
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, rfc3339
 
 TRANSMISSION_ID, TRANSMISSION_TIME = b"paypal-transmission-id", b"paypal-transmission-time"
 SIGNATURE, ALGORITHM, CERTIFICATE_URL = b"paypal-transmission-sig", b"paypal-auth-algo", b"paypal-cert-url"
@@ -41,7 +40,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
         signer = key or usable(credentials.keys[url], as_rsa)
         matched = int(rsa_verifies(signer, given, signed))
         required(matched, 1, "paypal-transmission-sig", "id, time, webhook_id and the body's CRC-32")
-        judge(freshness, now, "paypal-transmission-time", rfc3339, time)
+        refuse_if(judge(freshness, now, "paypal-transmission-time", rfc3339, time))
         return proved("rsa-sha256")
 
     return refusing(verify)

@@ -6,10 +6,10 @@ https://plaid.com/docs/api/webhooks/webhook-verification
 from hashlib import sha256
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge_issued, judge_lifetime
 from app.core.catalog.schemes.jwks import document_of, usable
 from app.core.catalog.schemes.jws import es256_verifies, key_id, parse
 from app.core.catalog.schemes.keys import as_p256, first
+from app.core.catalog.schemes.lifetimes import judge_issued, judge_lifetime
 from app.core.catalog.schemes.mac import required
 from app.core.catalog.schemes.reading import header
 from app.core.catalog.schemes.refused import Refused, proved, refusing

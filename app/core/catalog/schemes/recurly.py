@@ -4,11 +4,10 @@ https://docs.recurly.com/recurly-subscriptions/docs/signature-verification
 """
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import matching, required, secrets_of
 from app.core.catalog.schemes.reading import header, unhex
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import milliseconds
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, milliseconds
 
 SIGNATURE = b"recurly-signature"
 MOST_CODES = 10
@@ -25,7 +24,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
         given = [unhex(code, "recurly-signature") for code in codes]
         number = matching(secrets, "sha256", [signed_text(timestamp, request.body)], given)
         required(number, len(secrets), "recurly-signature", "time and body")
-        judge(freshness, now, "the time in recurly-signature", milliseconds, timestamp)
+        refuse_if(judge(freshness, now, "the time in recurly-signature", milliseconds, timestamp))
         return proved("hmac-sha256", number)
 
     return refusing(verify)

@@ -14,6 +14,12 @@ class Refused(ValueError):
         self.verdict = NotGenuine(code, detail)
 
 
+def refuse_if(fault: NotGenuine | None) -> None:
+    """Refuse for this fault, where there is one."""
+    if fault is not None:
+        raise Refused(fault.code, fault.detail)
+
+
 def refusing(check: Verifier) -> Verifier:
     """Give the same check with every `Refused` turned into its verdict."""
 

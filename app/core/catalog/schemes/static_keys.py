@@ -6,13 +6,12 @@ Kick: https://docs.kick.com/events/webhook-security
 """
 
 from app.core.catalog.proof import Credentials, Freshness, KeyWanted, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.jwks import usable
 from app.core.catalog.schemes.keys import as_rsa, ecdsa_verifies, first, p256, rsa, rsa_verifies
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import header, unbase64
-from app.core.catalog.schemes.refused import proved, refusing
-from app.core.catalog.timestamps import rfc3339, seconds
+from app.core.catalog.schemes.refused import proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, rfc3339, seconds
 
 SENDGRID = (b"x-twilio-email-event-webhook-signature", b"x-twilio-email-event-webhook-timestamp")
 WISE = b"x-signature-sha256"
@@ -30,7 +29,7 @@ def sendgrid(credentials: Credentials, freshness: Freshness) -> Verifier:
         signed = sendgrid_text(timestamp, request.body)
         number = first(keys, lambda key: ecdsa_verifies(key, given, signed))
         required(number, len(keys), SENDGRID[0].decode(), "time and body")
-        judge(freshness, now, SENDGRID[1].decode(), seconds, timestamp)
+        refuse_if(judge(freshness, now, SENDGRID[1].decode(), seconds, timestamp))
         return proved("ecdsa-sha256", number)
 
     return refusing(verify)
@@ -68,7 +67,7 @@ def kick(credentials: Credentials, freshness: Freshness) -> Verifier:
         keys = pinned or [usable(fetched or b"", as_rsa)]
         number = first(keys, lambda key: rsa_verifies(key, given, signed))
         required(number, len(keys), "kick-event-signature", "id, time and body")
-        judge(freshness, now, "kick-event-message-timestamp", rfc3339, timestamp)
+        refuse_if(judge(freshness, now, "kick-event-message-timestamp", rfc3339, timestamp))
         return proved("rsa-sha256", number)
 
     return refusing(verify)

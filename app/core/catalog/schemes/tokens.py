@@ -11,9 +11,9 @@ import base64
 from hashlib import sha256
 
 from app.core.catalog.proof import Credentials, Freshness, Genuine, SignedRequest, Verdict, Verifier
-from app.core.catalog.schemes.clock import judge_issued, judge_lifetime
 from app.core.catalog.schemes.jws import LONGEST_IN_BODY, Jws, hs256_matches, parse, rs256_verifies
 from app.core.catalog.schemes.keys import first, rsa
+from app.core.catalog.schemes.lifetimes import judge_issued, judge_lifetime
 from app.core.catalog.schemes.mac import required, same, secrets_of
 from app.core.catalog.schemes.reading import bearer, header, utf8
 from app.core.catalog.schemes.refused import Refused, proved, refusing

@@ -9,11 +9,10 @@ from urllib.parse import parse_qsl
 
 from app.core.catalog.proof import Credentials, Freshness, SignedRequest, Verdict, Verifier
 from app.core.catalog.schemes.address import known_url, split
-from app.core.catalog.schemes.clock import judge
 from app.core.catalog.schemes.mac import required, secrets_of
 from app.core.catalog.schemes.reading import unhex, utf8
-from app.core.catalog.schemes.refused import Refused, proved, refusing
-from app.core.catalog.timestamps import seconds
+from app.core.catalog.schemes.refused import Refused, proved, refuse_if, refusing
+from app.core.catalog.timestamps import judge, seconds
 
 WHAT = "signature in the URL"
 
@@ -27,7 +26,7 @@ def prepare(credentials: Credentials, freshness: Freshness) -> Verifier:
         given = unhex(signature, WHAT)
         matched = [n for n, secret in enumerate(secrets, 1) if hmac.compare_digest(code(secret, stamp, nonce), given)]
         required(matched[0] if matched else 0, len(secrets), WHAT, "token, timestamp and nonce")
-        judge(freshness, now, "timestamp in the URL", seconds, stamp)
+        refuse_if(judge(freshness, now, "timestamp in the URL", seconds, stamp))
         return proved("sha1", matched[0])
 
     return refusing(verify)

@@ -15,7 +15,6 @@ Sign = Callable[[Credentials, SignedRequest, float], SignedRequest]
 SIGNERS: Mapping[str, Sign] = {
     "adyen_standard": shared_secrets.adyen_standard,
     "apple_jws": tokens.apple_jws,
-    "body_token": shared_secrets.body_token,
     "box": shared_secrets.box_headers,
     "braintree": shared_secrets.braintree_form,
     "contentful": shared_secrets.contentful_headers,
@@ -44,7 +43,6 @@ SIGNERS: Mapping[str, Sign] = {
     "wechat": query.wechat,
     "wise": public_keys.wise,
     "wix": tokens.wix,
-    "zulip": shared_secrets.body_token,
 }
 
 GENERATORS: Mapping[str, Callable[[bytes | None], GeneratedKey]] = {

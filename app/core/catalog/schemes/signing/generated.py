@@ -148,7 +148,10 @@ def certificate(
     *,
     authority: bool = False,
 ) -> x509.Certificate:
-    """Make a certificate for a key, signed by another or by itself, with or without a mark of Apple's."""
+    """Make a certificate for a key, signed by another or by itself, with or without a mark of Apple's.
+
+    It has all that strict readers ask for (RFC 5280, 4.2.1), as Apple's own library does.
+    """
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
@@ -158,6 +161,9 @@ def certificate(
         .not_valid_before(_FROM)
         .not_valid_after(_TO)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(_usage(authority=authority), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if mark is not None:
         builder = builder.add_extension(x509.UnrecognizedExtension(mark, _MARK), critical=False)
@@ -183,6 +189,20 @@ def _ed25519(pem: bytes | None) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("the private key must be one for Ed25519")
     return key
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(key: PrivateKey) -> bytes:

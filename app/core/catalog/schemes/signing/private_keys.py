@@ -1,6 +1,7 @@
 """Private keys, of which the first secret of the signing side is one, in PEM."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
@@ -20,8 +21,13 @@ MakeSignature = Callable[[bytes], bytes]
 
 def private_key(credentials: Credentials) -> PrivateKey:
     """Read the private key. Raises `ValueError`, without a word of it, for what is none."""
+    return _read(secrets_of(credentials)[0])
+
+
+@lru_cache(maxsize=8)  # an RSA key is checked while it is read, which takes a hundred times as long as to sign with it
+def _read(pem: bytes) -> PrivateKey:
     try:
-        key = load_pem_private_key(secrets_of(credentials)[0], None)
+        key = load_pem_private_key(pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # no PEM, a password, a kind that is not known
         raise ValueError("this is no private key in PEM that can be read without a password") from None
     if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):

@@ -27,7 +27,8 @@ def twilio(credentials: Credentials, request: SignedRequest, _now: float) -> Sig
         hashed = f"{question}{url_and_form.BODY_HASH}={sha256(request.body).hexdigest()}"
         request = request._replace(url=request.url + hashed)
     text = request.url.encode() + url_and_form.twilio_fields(request)
-    return with_headers(request, x_twilio_signature=_base64("sha1", credentials, text))
+    code = _base64(url_and_form.twilio_digest(request), credentials, text)
+    return with_headers(request, x_twilio_signature=code)
 
 
 def mandrill(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
@@ -100,16 +101,6 @@ def recurly_header(credentials: Credentials, request: SignedRequest, now: float)
 def segment_batch(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
     """Sign the first event."""
     return with_headers(request, x_signature=_hex("sha1", credentials, segment.signed_text(request.body)))
-
-
-def body_token(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:
-    """Put the token into the body."""
-    body = within = json_object(request.body)
-    *parents, last = credentials.settings.get("token_path", "token").split(".")
-    for name in parents:
-        within = within.setdefault(name, {})
-    within[last] = secrets_of(credentials)[0].decode()
-    return with_json(request, body)
 
 
 def graph_client_state(credentials: Credentials, request: SignedRequest, _now: float) -> SignedRequest:

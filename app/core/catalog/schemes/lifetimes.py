@@ -1,31 +1,14 @@
-"""Whether a signed time is fresh. It is asked last, after the signature: too old means authentic, but old."""
+"""From when to when a token holds, by its own claims (RFC 7519)."""
 
 from typing import Any
 
-from app.core.catalog import timestamps
 from app.core.catalog.proof import Freshness
-from app.core.catalog.schemes.refused import Refused
+from app.core.catalog.schemes.refused import Refused, refuse_if
+from app.core.catalog.timestamps import judge_age
 
 _LATEST = 10**15
 NOT_BEFORE_LEEWAY_SECONDS = 60.0
 """How far a sender's clock may be ahead of ours when it says from when on a token holds."""
-
-
-def judge(freshness: Freshness, now: float | None, what: str, clock: timestamps.Clock, text: bytes) -> None:
-    """Refuse a timestamp that cannot be read, or is farther from now than the tolerance."""
-    if freshness.tolerance_seconds is None or now is None:
-        return
-    stamp = clock(text)
-    if stamp is None:
-        raise Refused("timestamp_malformed", f"{what} cannot be read as a time")
-    judge_age(freshness, now - stamp, what)
-
-
-def judge_age(freshness: Freshness, age: float, what: str) -> None:
-    """Refuse an age beyond the tolerance, on either side of now."""
-    fault = timestamps.judge(freshness, age)
-    if fault is not None:
-        raise Refused(fault.code, f"{what}: {fault.detail}")
 
 
 def judge_lifetime(claims: dict[str, Any], now: float | None) -> None:
@@ -46,7 +29,7 @@ def judge_issued(claims: dict[str, Any], freshness: Freshness, now: float | None
     """Refuse a token issued (`iat`) longer ago than the tolerance, where it says when."""
     issued = moment(claims, "iat")
     if issued is not None and now is not None:
-        judge_age(freshness, now - issued, "iat of the token")
+        refuse_if(judge_age(freshness, now - issued))
 
 
 def moment(claims: dict[str, Any], name: str) -> float | None:

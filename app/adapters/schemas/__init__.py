@@ -1,0 +1,1 @@
+"""Payload schemas: JSON Schema, bounded in what judging by it can cost."""

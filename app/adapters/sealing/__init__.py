@@ -1,0 +1,1 @@
+"""Keeping secrets of others unreadable."""
