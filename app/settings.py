@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     redis_breaker_seconds: float = Field(3.0, gt=0, description="how long it is left alone before one probe")
     lock_seconds: float = Field(3.0, gt=0, description="a lock that nobody settles frees itself")
     marker_seconds: float = Field(120.0, gt=0, description="how long a committed key is remembered in Redis")
-    key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery is recognised")
+    key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery, or its replay, is recognised")
 
     outgoing_dns_seconds: float = Field(2.0, gt=0, description="the longest look-up of another system's name")
     outgoing_tcp_seconds: float = Field(3.0, gt=0, description="the longest wait for a connection, over all addresses")
@@ -150,6 +150,10 @@ class Settings(BaseSettings):
     provider_key_seconds: float = Field(3600.0, gt=0, description="how long a provider's fetched key is used")
     provider_key_wait_seconds: float = Field(1.0, gt=0, description="the longest that a webhook waits for a key")
     provider_key_fetch_seconds: float = Field(5.0, gt=0, description="the longest whole fetch of a key")
+
+    replay_watch: Literal["on", "off"] = Field(
+        "on", description="mark events whose bytes came to their source before under another, unsigned id"
+    )
 
     trace_incoming: Literal["link", "parent"] = Field(
         "link", description="a sender's traceparent is linked to the request's own trace, or is its parent"

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from app.adapters.memory.provider_keys import MemoryProviderKeys
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.core.catalog.handshakes import HandshakeAnswer
 from app.core.domain.errors import NotPending
 from app.core.domain.refusal import NewRefusal
@@ -32,5 +33,5 @@ def intake_on(
     **more: Any,
 ) -> IngestWebhook:
     """Put it together."""
-    prepare = PrepareSource(sources, secrets, MemoryProviderKeys({}))
+    prepare = PrepareSource(sources, secrets, MemoryProviderKeys({}), JsonSchemas())
     return IngestWebhook(prepare, GroupCommit(store), noted, offer, followed, **more)

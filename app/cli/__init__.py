@@ -188,12 +188,14 @@ def list_events(
             say("No events." if query == EventQuery(limit=limit) else "No events match.")
         for event in shown:
             repeated = f"  ×{event['duplicates'] + 1}" if event["duplicates"] else ""
+            suspected = "  suspected replay" if event["suspected_replay"] else ""
             say(
                 Text.assemble(
                     (event["received_at"], "dim"),
                     f"  {event['id']}  {event['source']:<16}  ",
                     (f"{event['state']:<11}", STATES[event["state"]]),
                     f"  {event['type'] or '-'}  {event['size']} B{repeated}",
+                    (suspected, "yellow"),
                 )
             )
         if page.next_before:
@@ -220,7 +222,7 @@ def show_event(
         headers = shown.pop("headers")
         for name, value in shown.items():
             if value not in (None, []):
-                say(Text.assemble((f"{name:<15}", "dim"), str(value)))
+                say(Text.assemble((f"{name:<17}", "dim"), str(value)))
         say(Text("\nheaders", style="bold"))
         for name, value in headers:
             say(f"  {name}: {printable(value.encode('utf-8', 'surrogatepass'))}")
@@ -245,8 +247,9 @@ def apply(
 
 def _applied(file: str, *, dry_run: bool) -> Plan:
     from app.infra.configuration_file import read_file
+    from app.infra.schema_files import with_schemas
 
-    document = read_file(file)
+    document = with_schemas(read_file(file), Path(file).parent)
     return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
 
 

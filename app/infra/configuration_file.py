@@ -40,18 +40,20 @@ def read_file(path: str) -> Document:
     """Read a file, or standard input for `-`. Raises `Invalid` with file, line and column, and what to do."""
     name = "standard input" if path == "-" else path
     try:
-        if path == "-":
-            content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                content = file.read(LARGEST_BYTES + 1)
+        content = sys.stdin.buffer.read(LARGEST_BYTES + 1) if path == "-" else content_of(Path(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Invalid([Fault(name, f"cannot be read: {reason}; name a file with -f FILE")]) from None
     return parse(content, name)
 
 
-def parse(content: bytes, name: str) -> Document:
+def content_of(path: Path) -> bytes:
+    """Read a file, or of a file that is too large as much as shows that. Raises `OSError` and `ValueError`."""
+    with path.open("rb") as file:
+        return file.read(LARGEST_BYTES + 1)
+
+
+def parse(content: bytes, name: str, *, begins: str = "it begins with sources:") -> Document:
     """Parse a document that came from anywhere; `name` is what its faults call it. Raises `Invalid`."""
     if len(content) > LARGEST_BYTES:
         raise Invalid([Fault(name, f"is larger than {LARGEST_BYTES:,} bytes; split it, and apply the parts")])
@@ -70,9 +72,9 @@ def parse(content: bytes, name: str) -> Document:
     except Exception:  # noqa: BLE001 (the parser has holes of its own, such as "\\UFFFFFFFF")
         raise Invalid([Fault(name, "is not YAML, at a place that cannot be told; look for odd escapes")]) from None
     if node is None:
-        raise Invalid([Fault(name, "is empty; it begins with sources:")])
+        raise Invalid([Fault(name, f"is empty; {begins}")])
     if not isinstance(node, MappingNode):
-        raise Invalid([Fault(_place(name, node), "must be a mapping at the top; it begins with sources:")])
+        raise Invalid([Fault(_place(name, node), f"must be a mapping at the top; {begins}")])
     return _Values(name, yaml.constructor).document(node)
 
 

@@ -28,17 +28,22 @@ from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.registrations import PostgresRegistrations
+from app.adapters.postgres.replay_watch import ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
+from app.adapters.schemas.on_demand import SchemasOnDemand
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.handshake import HandshakeSecrets
 from app.adapters.secrets.references import ReferencedSecrets
+from app.adapters.telemetry.catalog import SUSPECTED_REPLAY
 from app.core.application import Application
+from app.core.catalog.replays import takes_new_ids
 from app.core.domain.errors import OpsConnectError, Unfit
+from app.core.domain.ids import EventId
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
@@ -89,6 +94,7 @@ class Container:
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
     refusal_book: RefusalBook
+    replay_watch: ReplayWatch
     duties: tuple[Duty, ...]
 
     async def refuse_unfit(self, revision: str) -> None:
@@ -159,6 +165,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         )
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
+        schemas = SchemasOnDemand()
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -180,8 +187,14 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("refusals.not_kept"),
         )
         offer = OfferSecret(registrations, sealing)
+        replay_watch = ReplayWatch(
+            background,
+            lambda: _taking_new_ids(sources),
+            on_suspected=_tell_suspected,
+            on_failure=_failed("replays.not_watched"),
+        )
         ingest = IngestWebhook(
-            PrepareSource(sources, secrets, keys),
+            PrepareSource(sources, secrets, keys, schemas),
             store,
             refusal_book.note,
             offer,
@@ -197,7 +210,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
-                apply_configuration=ApplyConfiguration(sources, references),
+                apply_configuration=ApplyConfiguration(sources, references, schemas),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),
                 offer_secret=offer,
@@ -209,10 +222,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             rates=LeasedRates(_rates(settings, stack)),
             breakers=breakers,
             refusal_book=refusal_book,
+            replay_watch=replay_watch,
             duties=(
                 shield,
                 sources,
                 refusal_book,
+                *([replay_watch] if settings.replay_watch == "on" else []),
                 Upkeep(
                     background,
                     key_retention_days=settings.key_retention_days,
@@ -255,6 +270,15 @@ def _attempt(settings: Settings) -> AttemptBudget:
 def _variables() -> dict[str, str]:
     """What `env:NAME` finds: the environment, and beneath it the `.env` that the settings are read from too."""
     return {name: value for name, value in dotenv_values(".env").items() if value is not None} | dict(os.environ)
+
+
+def _taking_new_ids(sources: CachedSources) -> list[str] | None:
+    known = sources.at_hand()
+    return None if known is None else [source.name for source in known if takes_new_ids(source)]
+
+
+def _tell_suspected(source: str, event_id: EventId, first_id: EventId) -> None:
+    _log.warning(SUSPECTED_REPLAY.name, source=source, event_id=event_id, of=first_id)
 
 
 def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, dict[str, Guard], tuple[Probe, ...]]:

@@ -94,6 +94,7 @@ async def serving(
                 lines_dropped=lambda: logs.stream.dropped,
                 refused_connections=lambda: refusals.counts,
                 refusals_dropped=lambda: container.refusal_book.dropped,
+                suspected_replays=lambda: container.replay_watch.suspected,
                 in_hand=lambda: {"requests": admission.requests, "bytes": admission.bytes},
             ),
         )

@@ -9,8 +9,10 @@ BEGIN;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :"serving";
 GRANT USAGE ON SCHEMA public TO :"serving";
 GRANT SELECT, INSERT ON events, conflicts TO :"serving";
-GRANT SELECT, INSERT, UPDATE ON event_states TO :"serving";  -- UPDATE: states, and counting duplicates
+GRANT SELECT, INSERT, UPDATE ON event_states TO :"serving";  -- UPDATE: states, counting duplicates, replays
 GRANT SELECT, INSERT, DELETE ON delivery_keys TO :"serving";  -- DELETE: keys past their time
+GRANT SELECT, INSERT, DELETE ON body_digests TO :"serving";  -- DELETE: digests past their time
+GRANT SELECT, UPDATE (position) ON replay_looks TO :"serving";
 GRANT INSERT ON inbox TO :"serving";  -- its numbers come from an identity column, which asks for no right of its own
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
 GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it

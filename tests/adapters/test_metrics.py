@@ -87,6 +87,7 @@ def test_others_are_read_at_each_scrape() -> None:
             spans_dropped=lambda: {"queue": 3, "export": 4},
             lines_dropped=lambda: 9,
             refusals_dropped=lambda: {"rate": 7, "queue": 0},
+            suspected_replays=lambda: {"hub": 2},
         ),
     )
     first = scrape(metrics)
@@ -95,6 +96,7 @@ def test_others_are_read_at_each_scrape() -> None:
     assert first["opsconnect_locks_total", (("outcome", "held"),)] == 60
     assert first["opsconnect_log_lines_dropped_total", ()] == 9
     assert first["opsconnect_refusals_dropped_total", (("reason", "rate"),)] == 7
+    assert first["opsconnect_suspected_replays_total", (("source", "hub"),)] == 2
     open_now, in_use = True, 6
     second = scrape(metrics)
     assert (

@@ -7,6 +7,7 @@ from app.adapters.memory.event_store import MemoryEventStore
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.web.api import make_api
@@ -49,7 +50,7 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
         browse_providers=BrowseProviders(),
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
-        apply_configuration=ApplyConfiguration(sources, secrets),
+        apply_configuration=ApplyConfiguration(sources, secrets, JsonSchemas()),
         browse_sources=BrowseSources(sources, registrations, ""),
         register_source=RegisterSource(sources, registrations, sealing),
         offer_secret=OfferSecret(registrations, sealing),

@@ -13,9 +13,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
+from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.tables import metadata
+from app.core.ports.event_store import Appended
 from app.infra.migrations import _config, migrate, newest
+from tests.conformance.stores import append, new_event
 from tests.conftest import PATIENT, Servers
 
 
@@ -31,7 +35,7 @@ def run(url: str, statement: str) -> Any:
 
 
 def is_partition(name: str | None) -> bool:
-    return name is not None and name.startswith(("events_2", "event_states_2", "delivery_keys_"))
+    return name is not None and name.startswith(("events_2", "event_states_2", "delivery_keys_", "body_digests_"))
 
 
 def test_the_tables_in_code_are_those_of_the_migrations(database_url: str) -> None:
@@ -79,6 +83,27 @@ def test_alembic_s_own_command_does_the_same(servers: Servers, repository: Path)
     done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert run(url, "SELECT to_regclass('events')") == "events"
+
+
+async def test_a_column_for_states_is_added_while_events_come_in(database_url: str, database: Any) -> None:
+    """Somebody looks at the states for long, so the migration waits for its lock; no append waits behind it."""
+    await asyncio.to_thread(alembic.command.downgrade, _config(database_url), "0002")
+    connections = Connections(database_url, budget=Budget(connect_seconds=10, call_seconds=10), largest=1)
+    store = PostgresEventStore(connections)
+    waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+    try:
+        async with database.transaction():
+            await database.execute("LOCK TABLE event_states IN ACCESS SHARE MODE")
+            migrating = asyncio.create_task(asyncio.to_thread(migrate, database_url))
+            async with asyncio.timeout(20):
+                while not await database.fetchval(waiting):
+                    await asyncio.sleep(0.01)
+            for number in range(5):
+                assert isinstance((await append(store, new_event(str(number))))[0], Appended)
+            assert not migrating.done()
+        assert await migrating == ("0002", newest())
+    finally:
+        await connections.close()
 
 
 def test_days_are_partitions_of_their_own(database_url: str) -> None:

@@ -65,6 +65,19 @@ async def test_keys_are_forgotten_after_their_time_and_not_an_hour_before(
     assert await database.fetchval("SELECT count(*) FROM events") == 2
 
 
+async def test_digests_are_forgotten_after_the_same_time(connections: Connections, database: Any) -> None:
+    statement = """
+        INSERT INTO body_digests SELECT sha256(n::text::bytea), gen_random_uuid(), now() - n * interval '1 hour'
+        FROM unnest(ARRAY[1, 35 * 24 - 1, 35 * 24 + 1, 40 * 24]) n
+    """
+    await database.execute(statement)
+    keeper = Upkeep(connections, key_retention_days=35)
+    assert await keeper.forget_digests() == 2
+    assert (
+        await database.fetchval("SELECT count(*) FROM body_digests WHERE received_at > now() - interval '35 days'") == 2
+    )
+
+
 async def test_old_keys_go_in_batches_until_none_is_left(
     connections: Connections, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.use_cases.apply_configuration import ApplyConfiguration
@@ -13,7 +14,7 @@ async def test_the_example_makes_a_signed_and_an_open_source(repository: Path) -
     """Without a fault or a warning where its secret is set; a second time changes nothing."""
     registry = MemorySourceRegistry()
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": "x"})})
-    apply = ApplyConfiguration(registry, secrets)
+    apply = ApplyConfiguration(registry, secrets, JsonSchemas())
     document = read_file(str(repository / "opsconnect.example.yaml"))
     plan = await apply(document)
     assert [(source.name, source.change) for source in plan.sources] == [("demo", "created"), ("salesforce", "created")]

@@ -19,6 +19,9 @@ OFF, ON, SDK = "tracing off", "tracing on", "SDK spans"
 SPANS_A_REQUEST = 4
 """The server's and three children; the batch's span comes once a flush."""
 
+WATCHES_NO_REPLAYS = {"OPSCONNECT_REPLAY_WATCH": "off"}
+"""All bodies of the load are the same, since wrk cannot sign, and each would be marked as the replay of the first."""
+
 
 class OpsConnect(Variant):
     """One serving process on a database of its own."""
@@ -45,7 +48,7 @@ class OpsConnect(Variant):
             self.database.url,
             servers.redis.url(),
             folder / f"{self._word}.log",
-            more={"BENCH_SECRET": SECRET, **(spans if sink else {}), **more},
+            more={"BENCH_SECRET": SECRET, **WATCHES_NO_REPLAYS, **(spans if sink else {}), **more},
         )
         self.port = self._api.port
         self._api.apply(SOURCE)
@@ -61,7 +64,7 @@ class OpsConnect(Variant):
     def empty(self) -> None:
         """Truncate the tables, checkpoint, and begin a new log."""
         self.begin_log()
-        self.database.run("TRUNCATE events, event_states, delivery_keys, inbox, conflicts", "CHECKPOINT")
+        self.database.run("TRUNCATE events, event_states, delivery_keys, body_digests, inbox, conflicts", "CHECKPOINT")
 
     def begin_log(self) -> None:
         """Throw away what it logged so far."""

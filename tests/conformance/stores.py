@@ -17,7 +17,7 @@ from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.core.domain.delivery_key import delivery_key
 from app.core.domain.event import NewEvent
-from app.core.domain.ids import event_id
+from app.core.domain.ids import EventId, event_id
 from app.core.policies.breaker import BreakingStore
 from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
@@ -37,6 +37,8 @@ class Kit:
     inbox: Callable[[], Awaitable[list[str]]]
     settle_counts: Callable[[], Awaitable[None]]
     """Duplicates are counted within a second; this does not wait for the second."""
+    suspect: Callable[[EventId, EventId], Awaitable[None]]
+    """Mark an event as a suspected replay of another."""
 
 
 def new_event(delivery: str = "1", *, source: str = "demo", body: bytes = b"{}", **fields: Any) -> NewEvent:
@@ -78,8 +80,11 @@ def memory_kit(wrap: Callable[[EventStore], EventStore]) -> Kit:
     async def inbox() -> list[str]:
         return list(inner.inbox)
 
+    async def suspect(replay: EventId, first: EventId) -> None:
+        inner.suspect(replay, first)
+
     store, twin = wrap(inner), wrap(inner)
-    return Kit(store, twin, inner, inbox, lambda: _write_counts(store, twin))
+    return Kit(store, twin, inner, inbox, lambda: _write_counts(store, twin), suspect)
 
 
 async def postgres_kit(url: str, stack: AsyncExitStack, wrap: Callable[[EventStore], EventStore]) -> Kit:
@@ -100,8 +105,15 @@ async def postgres_kit(url: str, stack: AsyncExitStack, wrap: Callable[[EventSto
         finally:
             await connection.close()
 
+    async def suspect(replay: EventId, first: EventId) -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("INSERT INTO event_states (event_id, replay_of) VALUES ($1, $2)", replay, first)
+        finally:
+            await connection.close()
+
     store, twin = wrap(inner()), wrap(inner())
-    return Kit(store, twin, PostgresEventReader(engine), inbox, lambda: _write_counts(store, twin))
+    return Kit(store, twin, PostgresEventReader(engine), inbox, lambda: _write_counts(store, twin), suspect)
 
 
 async def _write_counts(*stores: EventStore) -> None:

@@ -168,6 +168,17 @@ async def test_counts_of_duplicates_add_up(kit: Kit) -> None:
     assert [event and event.duplicates for event in kept] == [5, 1]
 
 
+async def test_a_suspected_replay_names_the_first_event_and_nothing_else_does(kit: Kit) -> None:
+    """In a list as well as alone, and beside what is counted later."""
+    first, replay = new_event("1"), new_event("2")
+    await append(kit.store, first, replay)
+    await kit.suspect(replay.id, first.id)
+    await kit.store.count_duplicates({replay.id: 1})
+    assert [event.replay_of for event in await kit.reader.find(EventQuery())] == [first.id, None]
+    kept = [await kit.reader.get(event.id) for event in (first, replay)]
+    assert [(event.replay_of, event.duplicates) for event in kept if event] == [(None, 0), (first.id, 1)]
+
+
 async def test_the_epoch_of_a_commit_is_the_store_s_own(kit: Kit) -> None:
     """A store that has just committed vouches for the same database, and so does another one on it."""
     (outcome,) = await append(kit.store, new_event("1"))

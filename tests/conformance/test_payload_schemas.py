@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ ORDER = json.dumps(
                     "properties": {"price": {"type": "number", "minimum": 0}, "unit": {"enum": ["kg", "m"]}},
                 },
             },
+            "total": {"properties": {"sum": {}}, "additionalProperties": False},
+            "tax": {"allOf": [{"properties": {"rate": {}}}], "unevaluatedProperties": False},
             "labels": {"additionalProperties": {"type": "string"}, "propertyNames": {"maxLength": 12}},
         },
     }
@@ -77,6 +80,8 @@ def test_what_fits_has_no_fault(schemas: PayloadSchemas) -> None:
         (changed("customer", "vip", to="canary"), "$.customer.vip: must be of the type boolean or null"),
         (changed("lines", to=[{}, {"price": -1.25}]), "$.lines[1].price: must be at least 0"),
         (changed("lines", 0, "unit", to="canary"), '$.lines[0].unit: must be one of "kg" or "m"'),
+        (changed("total", to={"sum": 1, "canary": 1}), "$.total.(key 2): must not be there"),
+        (changed("tax", to={"canary": 1, "rate": 1}), "$.tax.(key 1): must not be there"),
         (changed("labels", to={"a": "b", "c": "d", "canary": 1}), "$.labels.(key 3): must be of the type string"),
         (changed("labels", to={"canary-canary": ""}), "$.labels: has a key that must not be there"),
     ],
@@ -232,6 +237,14 @@ def doubling(keyword: str, levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": parts | {f"d{levels}": {"type": "integer"}}}
 
 
+def around(levels: int) -> dict[str, Any]:
+    """A schema around a schema, each of which wants to know what the ones within have looked at."""
+    schema: dict[str, Any] = {"properties": {"a": {"type": "integer"}}}
+    for _ in range(levels):
+        schema = {"allOf": [schema], "unevaluatedProperties": False}
+    return schema
+
+
 ENDLESS = {
     "allOf twice": doubling("allOf", 60),
     "anyOf twice": doubling("anyOf", 60),
@@ -246,7 +259,7 @@ ENDLESS = {
     },
     "two ways into a list": {"contains": {"$ref": "#"}, "items": {"$ref": "#"}},
     "two ways into a tuple": {"contains": {"$ref": "#"}, "prefixItems": [{"$ref": "#"}]},
-    "unevaluated again and again": {"items": {"$ref": "#"}, "unevaluatedItems": False},
+    "what is not looked at, again and again": around(25),
 }
 
 
@@ -269,6 +282,8 @@ RECURSIVE = {
             {"required": ["field"], "properties": {"field": {"type": "string"}}},
         ]
     },
+    "by name or else": {"properties": {"and": {"$ref": "#"}}, "additionalProperties": {"$ref": "#"}},
+    "the first or others": {"prefixItems": [{"$ref": "#"}], "items": {"$ref": "#"}},
     "anything": {"additionalProperties": {"$ref": "#"}, "items": {"$ref": "#"}, "uniqueItems": True},
 }
 
@@ -288,7 +303,7 @@ def test_a_schema_that_goes_down_one_way_at_a_time_may_go_down_for_ever(
 HOSTILE = "[ab]*a[ab]{300}c"
 LARGE: dict[str, tuple[dict[str, Any], Any]] = {
     "many faults in alternatives": ({"anyOf": [{"items": {"type": "string"}}, {"type": "object"}]}, [1] * 150_000),
-    "large integers, each unlike the other": ({"uniqueItems": True}, [2**70 + n for n in range(20_000)]),
+    "large integers, each unlike the other": ({"uniqueItems": True}, [2**70 + n for n in range(5_000)]),
     "large integers, divided": ({"items": {"multipleOf": 0.01}}, [10**300 + n for n in range(3_000)]),
     "a text made for a pattern": ({"items": {"pattern": HOSTILE}}, ["ab" * 500_000]),
     "a key made for a pattern": ({"patternProperties": {HOSTILE: {}}}, {"ab" * 500_000: 1}),
@@ -307,6 +322,13 @@ def test_no_content_makes_judging_slow(schemas: PayloadSchemas, schema: dict[str
     fault = schemas.fault(text, content)
     assert time.thread_time() - started < LONGEST_SECONDS
     assert fault in TOO_LARGE
+
+
+def test_many_threads_may_ask_at_once(schemas: PayloadSchemas) -> None:
+    texts = [json.dumps({"const": number}) for number in range(300)]
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda number: schemas.fault(texts[number % 300], number % 600), range(3000)))
+    assert told == [None if n % 600 < 300 else f"$: must be {n % 300}" for n in range(3000)]
 
 
 TEXTS = st.text(st.characters(codec=None), max_size=6)

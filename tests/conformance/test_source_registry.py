@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -24,6 +25,11 @@ FULL = Source(
     provider="hmac",
     verify=OwnScheme.of(header="x-signature", prefix="sha256=", encoding="base64"),
     secrets=("file:secrets/demo", "env:OLD_DEMO"),
+    expiries=(("env:OLD_DEMO", datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)),),
+    tolerance_seconds=90.5,
+    settings=(("bundle_id", "com.example"), ("verify_token", "env:VERIFY")),
+    schema='{"type":"object"}',
+    rate_per_second=12.5,
     delivery_key=Place("body", "data.\"id\" || join('-', [a, `1`])"),
     type=Place("header", "x-type"),
     body_limit_bytes=5_000_000,

@@ -10,6 +10,7 @@ import pytest
 
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
@@ -33,15 +34,17 @@ SALESFORCE = {"name": "salesforce", "provider": "salesforce", "verify": "none"}
 def configure(database_url: str, *sources: dict[str, Any]) -> None:
     """Apply sources in this process, a second sooner than by the command line (which has stories of its own)."""
 
-    async def apply() -> None:
+    async def run() -> None:
         connections = Connections(database_url, budget=PATIENT, largest=1)
         stores = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": SECRET}), "file": FileSecrets()})
         try:
-            await ApplyConfiguration(PostgresSourceRegistry(connections), stores)(Document({"sources": list(sources)}))
+            await ApplyConfiguration(PostgresSourceRegistry(connections), stores, JsonSchemas())(
+                Document({"sources": list(sources)})
+            )
         finally:
             await connections.close()
 
-    asyncio.run(apply())
+    asyncio.run(run())
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import asyncpg
 import pytest
 
 from app.adapters.postgres.connections import Connections
+from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.registrations import PostgresRegistrations
+from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.postgres.upkeep import Upkeep
 from app.core.domain.errors import Unavailable
+from app.core.domain.ids import event_id
 from app.core.domain.sealed import Sealed
 from app.core.domain.source import Source
+from tests.conformance.stores import append, new_event
 from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving, until
 
@@ -29,6 +34,9 @@ FORBIDDEN = [
     "TRUNCATE events",
     "DELETE FROM event_states",
     "UPDATE delivery_keys SET digest = ''",
+    "UPDATE body_digests SET event_id = gen_random_uuid()",
+    "UPDATE replay_looks SET name = 'mine'",
+    "DELETE FROM replay_looks",
     "DELETE FROM inbox",
     "UPDATE conflicts SET body = ''",
     "UPDATE refusals SET body = ''",
@@ -117,6 +125,20 @@ async def test_it_keeps_a_secret_that_is_expected_and_opens_no_registration(
         await owner.open("asana")
         assert await serving.keep("asana", SEALED)
         assert [kept.sealed for kept in (await serving.look("asana")).secrets] == [SEALED]
+
+
+async def test_it_watches_for_replays(serving_url: str) -> None:
+    connections = Connections(serving_url, budget=PATIENT, largest=2)
+    at = datetime.now(UTC) - timedelta(seconds=10)
+    events = [new_event(name, id=event_id(int(at.timestamp() * 1e9)), received_at=at) for name in "12"]
+    try:
+        await append(PostgresEventStore(connections), *events)
+        watch = ReplayWatch(connections, lambda: ["demo"])
+        assert await watch.look(LOOKS[0]) == 2
+        assert watch.suspected == {"demo": 1}
+        assert await Upkeep(connections, key_retention_days=0).forget_digests() == 1
+    finally:
+        await connections.close()
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)

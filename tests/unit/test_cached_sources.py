@@ -71,6 +71,16 @@ async def test_a_known_source_is_given_without_waiting() -> None:
     assert registry.asked == {}
 
 
+async def test_all_that_are_known_are_at_hand_once_they_were_loaded() -> None:
+    """A source that was asked for alone says nothing of what others there are."""
+    other = replace(DEMO, name="other")
+    cached = CachedSources(Registry([DEMO, other]))
+    assert await cached.get("demo") == DEMO
+    assert cached.at_hand() is None
+    await cached.refresh()
+    assert list(cached.at_hand() or ()) == [DEMO, other]
+
+
 async def test_a_name_that_no_source_can_have_is_refused_without_asking() -> None:
     assert now(CachedSources(Registry()), "no such/name") is None
 

@@ -11,6 +11,7 @@ import pytest
 from app.adapters.memory.event_store import MemoryEventStore
 from app.adapters.memory.provider_keys import MemoryProviderKeys
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.errors import Unavailable
 from app.core.domain.refusal import NewRefusal
@@ -154,6 +155,7 @@ async def test_a_provider_that_waits_a_second_is_answered_within_it() -> None:
         MemorySourceRegistry([sentry, replace(sentry, name="github", provider="github")]),
         EnvironmentSecrets({"SECRET": "a secret"}),
         MemoryProviderKeys({}),
+        JsonSchemas(),
     )
     hurried, patient = await prepare("signed"), await prepare("github")
     assert hurried is not None
@@ -173,3 +175,26 @@ async def test_a_secret_proves_nothing_after_its_last_moment_and_is_not_missed_t
         assert isinstance(await intake(b"1", secret=b"old"), old_one)
         assert isinstance(await intake(b"2", secret=b"new"), Accepted)
         variables.pop("OLD", None)
+
+
+async def test_a_payload_that_does_not_fit_its_schema_is_kept_apart_and_never_refused() -> None:
+    """With the path of the mismatch, and nothing of what stands there."""
+    schema = '{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}}'
+    intake = Intake(replace(OPEN, schema=schema))
+    for body, reason in (
+        (b'{"id":7}', None),
+        (b'{"id":"canary"}', "id"),
+        (b"{}", "id"),
+        (b"{", "JSON"),
+        (b"", "object"),
+    ):
+        receipt = await intake(body, content_type="application/json")
+        assert isinstance(receipt, Accepted)
+        event = await intake.store.get(receipt.event_id)
+        assert event is not None
+        if reason is None:
+            assert event.reason is None
+        else:
+            assert reason in (event.reason or "")
+            assert "canary" not in (event.reason or "")
+    assert len(intake.store.inbox) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.document import Document
@@ -66,7 +67,9 @@ class Away(MemoryRegistrations):
 
 async def planned(house: House, *, dry_run: bool = False) -> Plan:
     sources = RegisteringSources(MemorySourceRegistry(), house.registrations)
-    apply = ApplyConfiguration(sources, ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets}))
+    apply = ApplyConfiguration(
+        sources, ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets}), JsonSchemas()
+    )
     return await apply(Document({"sources": [WRITTEN]}), dry_run=dry_run)
 
 

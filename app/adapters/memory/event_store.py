@@ -16,6 +16,7 @@ class _Kept:
     event: NewEvent
     duplicates: int = 0
     conflicts: int = 0
+    replay_of: EventId | None = None
     other_bodies: dict[bytes, bytes] = field(default_factory=dict)
 
 
@@ -58,6 +59,10 @@ class MemoryEventStore(EventStore, EventReader):
         for event_id, count in counts.items():
             self._events[event_id].duplicates += count
 
+    def suspect(self, event_id: EventId, first: EventId) -> None:
+        """Mark one as a suspected replay; who finds them out is none of a store's business."""
+        self._events[event_id].replay_of = first
+
     async def find(self, query: EventQuery) -> Sequence[Event]:
         """Walk all events, newest first."""
         found = (_seen(kept) for _, kept in sorted(self._events.items(), reverse=True))
@@ -93,6 +98,7 @@ def _seen(kept: _Kept, *, headers: bool = False) -> Event:
         traceparent=event.traceparent,
         duplicates=kept.duplicates,
         conflicts=kept.conflicts,
+        replay_of=kept.replay_of,
         headers=event.headers if headers else None,
     )
 

@@ -31,6 +31,7 @@ _SUMMARY = (
     event_states.c.reason,
     func.coalesce(event_states.c.duplicates, 0).label("duplicates"),
     func.coalesce(event_states.c.conflicts, 0).label("conflicts"),
+    event_states.c.replay_of,
 )
 
 
@@ -114,5 +115,6 @@ def _event(row: Row[Any], headers: tuple[tuple[str, str], ...] | None = None) ->
         traceparent=row.traceparent,
         duplicates=row.duplicates,
         conflicts=row.conflicts,
+        replay_of=EventId(row.replay_of) if row.replay_of else None,
         headers=headers,
     )

@@ -51,6 +51,7 @@ event_states = Table(
     Column("duplicates", Integer, nullable=False, server_default="0"),
     Column("conflicts", Integer, nullable=False, server_default="0"),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("replay_of", Uuid(as_uuid=False)),
     CheckConstraint("state IN ('received', 'processed', 'discarded', 'dead', 'quarantined')"),
     Index("event_states_state_event_id_idx", "state", "event_id", postgresql_where=text("state <> 'received'")),
     postgresql_partition_by="RANGE (event_id)",
@@ -65,6 +66,23 @@ delivery_keys = Table(
     Column("received_at", DateTime(timezone=True), nullable=False),
     Index("delivery_keys_received_at_idx", "received_at", postgresql_using="brin"),
     postgresql_partition_by="HASH (key)",
+)
+
+body_digests = Table(
+    "body_digests",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("event_id", Uuid(as_uuid=False), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Index("body_digests_received_at_idx", "received_at", postgresql_using="brin"),
+    postgresql_partition_by="HASH (key)",
+)
+
+replay_looks = Table(
+    "replay_looks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", Uuid(as_uuid=False), nullable=False),
 )
 
 inbox = Table(

@@ -1,4 +1,4 @@
-"""Keeping the tables fit: days are made before they come, and delivery keys are forgotten when their time is up."""
+"""Keeping the tables fit: days are made before they come; delivery keys and body digests go when their time is up."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,12 @@ _MAKE_DAYS = "SELECT opsconnect_make_event_days(current_date, $1)"
 
 # One process at a time is enough; the others find the lock taken and leave it to that one.
 _FORGET = """
-DELETE FROM delivery_keys WHERE key = ANY(ARRAY(
-    SELECT key FROM delivery_keys WHERE received_at < $1 LIMIT $2
+DELETE FROM {table} WHERE key = ANY(ARRAY(
+    SELECT key FROM {table} WHERE received_at < $1 LIMIT $2
 )) AND pg_try_advisory_xact_lock(7310003)
 """
+_FORGET_KEYS = _FORGET.format(table="delivery_keys")
+_FORGET_DIGESTS = _FORGET.format(table="body_digests")
 
 
 class Upkeep:
@@ -45,8 +47,9 @@ class Upkeep:
             wait_seconds = EVERY_SECONDS
             try:
                 await self.make_days()
-                while not stop.is_set() and await self.forget_keys() == KEYS_PER_STATEMENT:
-                    pass
+                for forget in (self.forget_keys, self.forget_digests):
+                    while not stop.is_set() and await forget() == KEYS_PER_STATEMENT:
+                        pass
             except OpsConnectError as error:
                 self._on_failure(error)
                 wait_seconds = AFTER_A_FAILURE_SECONDS
@@ -60,6 +63,13 @@ class Upkeep:
 
     async def forget_keys(self) -> int:
         """Delete one batch of keys that are past their time; give how many. The events stay."""
+        return await self._forget(_FORGET_KEYS)
+
+    async def forget_digests(self) -> int:
+        """Delete one batch of body digests that are past their time; give how many. What was marked stays marked."""
+        return await self._forget(_FORGET_DIGESTS)
+
+    async def _forget(self, statement: str) -> int:
         before = datetime.now(UTC) - self._key_retention
         async with self._connections.session() as session:
-            return int((await session.execute(_FORGET, before, KEYS_PER_STATEMENT)).rpartition(" ")[2])
+            return int((await session.execute(statement, before, KEYS_PER_STATEMENT)).rpartition(" ")[2])

@@ -25,6 +25,7 @@ MOST_INVOLVED = 500_000
 PER_BIG_INTEGER = 5_000
 """Steps to compare or divide an integer beyond 64 bits. `uniqueItems` compares each with each: 200 take 25 ms."""
 
+CONTAINERS = (dict, list)
 Parts = dict[Subschema, int]
 """Which parts of a schema look at a value, and how often each."""
 
@@ -59,19 +60,23 @@ class Costs:
 
     def of(self, content: object, most: int) -> int:
         """Add up the steps that a content takes; above `most` they are not added to the end."""
-        total = 0
+        total = self.top.steps
         ahead = [(self.top, content)]
         while ahead and total <= most:
             look, value = ahead.pop()
-            total += look.steps
-            if not isinstance(value, dict | list):
+            if not isinstance(value, CONTAINERS):
                 total += _more_for(look, value)
             elif len(value) > most:
                 total += len(value)
             else:
                 if look.per_key and isinstance(value, dict):
                     total += look.per_key * len(value) + look.per_key_character * sum(map(len, value))
-                ahead += _under(look, value)
+                for under, item in _under(look, value):
+                    if isinstance(item, CONTAINERS):
+                        ahead.append((under, item))
+                        total += under.steps
+                    else:
+                        total += under.steps + _more_for(under, item)
         return total
 
 
@@ -96,7 +101,7 @@ def _more_for(look: Look, leaf: object) -> int:
     """Give what a text or a big integer costs more than other values."""
     if isinstance(leaf, str):
         return look.per_character * len(leaf)
-    if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
+    if isinstance(leaf, int) and (leaf > 2**64 - 1 or leaf < -(2**63)):
         return look.steps * leaf.bit_length() + look.exact * PER_BIG_INTEGER
     return 0
 

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
 
 import orjson
 from jsonschema_rs import RegexOptions, ValidationError, ValidationErrorKind, Validator, validator_for
@@ -15,13 +15,13 @@ from app.core.domain.document import shown
 from app.core.ports.payload_schemas import PayloadSchemas
 
 LARGEST_CHARACTERS = 100_000
-MOST_AT_HAND = 128
-"""Compiled schemas: some 15 bytes each for a character of the schema, so 200 MB if all were of the largest."""
+MOST_CHARACTERS_AT_HAND = 3_000_000
+"""Of compiled schemas together, which take some 30 bytes a character: a thousand schemas of a hundred lines."""
 MOST_STEPS = 1_000_000
-"""For one content, some 20 ns each, and at most a fifth of a second to add them up."""
-MOST_STEPS_TO_EXPLAIN = 50_000
-"""Alternatives that do not fit are explained by every fault of each of them, at some 5 µs a fault."""
-PATTERNS = RegexOptions(size_limit=32 * 1024, dfa_size_limit=64 * 1024)
+"""For one content. A thousand orders of 1 KB each take a quarter of it; a step takes some 20 ns, and less as a rule."""
+MOST_STEPS_TO_EXPLAIN = 20_000
+"""Alternatives that do not fit are explained by every fault of each of them, at some 10 µs a fault."""
+PATTERNS = RegexOptions(size_limit=128 * 1024, dfa_size_limit=64 * 1024)
 """Matched in a time that grows with the text alone, and with the compiled pattern, which is small."""
 
 
@@ -32,7 +32,10 @@ class JsonSchemas(PayloadSchemas):
     """
 
     def __init__(self) -> None:
-        self._at_hand = lru_cache(MOST_AT_HAND)(_compiled_or_fault)
+        self._lock = Lock()
+        self._kept: dict[str, _Compiled | str] = {}
+        """The latest asked for is the last."""
+        self._characters = 0
 
     def fault(self, schema: str, content: object) -> str | None:
         """Judge by a schema that may come from another version, and so may be none that this one takes."""
@@ -45,6 +48,22 @@ class JsonSchemas(PayloadSchemas):
         """Compile it, and find out what it may cost."""
         compiled = self._at_hand(schema)
         return compiled if isinstance(compiled, str) else None
+
+    def _at_hand(self, schema: str) -> "_Compiled | str":
+        with self._lock:
+            if (known := self._kept.pop(schema, None)) is not None:
+                self._kept[schema] = known
+                return known
+        compiled = _compiled_or_fault(schema)  # by two threads at once perhaps, which harms nobody
+        with self._lock:
+            if self._kept.pop(schema, None) is None:
+                self._characters += len(schema)
+            self._kept[schema] = compiled
+            while self._characters > MOST_CHARACTERS_AT_HAND:
+                oldest = next(iter(self._kept))
+                del self._kept[oldest]
+                self._characters -= len(oldest)
+        return compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from app.core.domain.document import shown
 LONGEST_PLACE = 200
 
 _EXPECTED = {
-    "additionalProperties": "must have no keys but those of the schema",
+    "additionalProperties": "must not be there",
     "anyOf": "must fit one of the alternatives, and fits none",
     "const": "must be {}",
     "contains": "must hold the items that the schema asks for",
@@ -38,7 +38,7 @@ _EXPECTED = {
     "required": "must have {}",
     "type": "must be of the type {}",
     "unevaluatedItems": "must have no more items",
-    "unevaluatedProperties": "must have no keys but those of the schema",
+    "unevaluatedProperties": "must not be there",
     "uniqueItems": "must have no item twice",
 }
 _WITH_A_VALUE = {keyword for keyword, text in _EXPECTED.items() if "{}" in text}
@@ -47,7 +47,10 @@ _WITH_A_VALUE = {keyword for keyword, text in _EXPECTED.items() if "{}" in text}
 def told(error: ValidationError, content: object, names: Callable[[str], bool]) -> str:
     """Say where a content does not fit and what is expected there. `names` tells which of its keys may be shown."""
     error = _meant(error)
-    return f"{_place(error.instance_path, content, names)}: {_expected(error.kind)}"
+    path = error.instance_path
+    if isinstance(error.kind, ValidationErrorKind.AdditionalProperties | ValidationErrorKind.UnevaluatedProperties):
+        path = [*path, error.kind.unexpected[0]]
+    return f"{_place(path, content, names)}: {_expected(error.kind)}"
 
 
 def _expected(kind: ValidationErrorKind) -> str:

@@ -153,10 +153,16 @@ REFUSALS_DROPPED = Metric(
     " (more than so many bytes a second of all), queue (too many wait for Postgres), failed (it did not take them)",
     ("reason",),
 )  # fmt: skip
+SUSPECTED_REPLAYS = Metric(
+    "opsconnect_suspected_replays_total", "counter",
+    "Events whose bytes came to their source before, under another id that is not signed",
+    ("source",),
+)  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 METRICS = (
     REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, IN_HAND, LOCKS, POOL_CONNECTIONS,
-    BREAKER_OPEN, SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED, BUILD_INFO,
+    BREAKER_OPEN, SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED,
+    SUSPECTED_REPLAYS, BUILD_INFO,
 )  # fmt: skip
 
 WEBHOOK_ANSWERED = LogEvent(
@@ -187,8 +193,13 @@ CONNECTION_REFUSED = LogEvent(
     "connections ended before there was a whole request; a line a second and code at most, for so many since the last",
     ("code", "client", "connections"),
 )  # fmt: skip
+SUSPECTED_REPLAY = LogEvent(
+    "event.suspected_replay", "warning",
+    "the bytes of an event came to its source before, as the event `of`; five a second at most, the metric counts all",
+    ("source", "event_id", "of"),
+)  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, LOG_DROPPED, TELEMETRY_FAILED, EXPORT_FAILED,
-    EXPORT_RECOVERED, SETTING_IGNORED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED, TELEMETRY_FAILED,
+    EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip

@@ -28,6 +28,8 @@ class Readings:
     """By code."""
     refusals_dropped: Callable[[], Mapping[str, int]] = dict
     """By reason."""
+    suspected_replays: Callable[[], Mapping[str, int]] = dict
+    """By source."""
     in_hand: Callable[[], Mapping[str, int]] = dict
     """How many `requests` wait for their answer, and `bytes` of bodies are in memory."""
 
@@ -50,6 +52,7 @@ class AtScrape(Collector):
             self._lines,
             self._refused,
             self._refusals,
+            self._replays,
             self._build,
         ):
             try:
@@ -107,6 +110,13 @@ class AtScrape(Collector):
         family = _counter(catalog.REFUSALS_DROPPED)
         for reason, number in self._readings.refusals_dropped().items():
             family.add_metric((reason,), number)
+        return family
+
+    def _replays(self) -> CounterMetricFamily:
+        family = _counter(catalog.SUSPECTED_REPLAYS)
+        # A copy: a scrape has a thread of its own, and the loop goes on counting.
+        for source, events in dict(self._readings.suspected_replays()).items():
+            family.add_metric((source,), events)
         return family
 
     def _build(self) -> GaugeMetricFamily:

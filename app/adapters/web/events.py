@@ -31,6 +31,7 @@ class EventSummary(BaseModel):
     trace_id: str
     duplicates: int
     conflicts: int
+    suspected_replay: str | None
 
 
 class EventList(BaseModel):
@@ -105,6 +106,7 @@ def summary(event: Event) -> dict[str, Any]:
         "trace_id": event.trace_id,
         "duplicates": event.duplicates,
         "conflicts": event.conflicts,
+        "suspected_replay": event.replay_of,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.adapters.web.answers import Answer, Header, answer_to, problem
 from app.adapters.web.problems import retry_after
+from app.core.catalog.events import LEAD_SOURCE
 from app.core.catalog.sources import provider_of
 from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.policies.leased_rates import LeasedRates
@@ -28,7 +29,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LEAD_PATH = "/api/v1/webhook"
 SOURCE_PATH = "/api/v1/webhooks/"
-LEAD_SOURCE = "salesforce"
 
 # After a refusal that comes before the body's end, this much more is read and thrown away: a connection closed with
 # unread data is reset, and the sender would never see why.

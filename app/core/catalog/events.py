@@ -14,6 +14,7 @@ from app.core.domain.ids import event_id
 from app.core.domain.lead import read_lead
 from app.core.domain.source import Source
 
+LEAD_SOURCE = "salesforce"
 LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
 

@@ -18,13 +18,14 @@ from app.core.domain.request_grammar import (
     read_rate,
     read_size,
 )
+from app.core.domain.schema_grammar import SchemaFault, read_schema
 from app.core.domain.secret_grammar import HOW_TO_LIST_SECRETS, SecretFault, read_secrets
 from app.core.domain.secret_use import SecretUse
 from app.core.domain.source import NAME, ListedScheme, OwnScheme, Source
 
 KEYS = (
     *("name", "provider", "scheme", "verify", "tolerance", "secrets", "settings", "public_url"),
-    *("delivery_key", "type", "body_limit", "limits"),
+    *("delivery_key", "type", "schema", "body_limit", "limits"),
 )
 LIMIT_KEYS = ("rate",)
 LATER = {"poll": "polling is not in this version: a source takes webhooks only"}
@@ -44,7 +45,7 @@ _LONGEST_SETTING = 65_536
 _PREFIX = re.compile(r"(?:[!-~][ -~]{0,63})?")
 
 
-def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
+def read_source(part: Part, secret_fault: SecretFault, schema_fault: SchemaFault) -> Source | None:
     """Read one source. Faults go to the part's findings; the source is worth something only when there are none."""
     keys = part.mapping(KEYS, later=LATER)
     if keys is None:
@@ -61,6 +62,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
     settings = _settings(part, keys.get("settings"), listed, scheme)
     delivery_key = read_place(keys["delivery_key"], digest=True) if "delivery_key" in keys else None
     type_place = read_place(keys["type"], digest=False) if "type" in keys else None
+    schema = read_schema(keys["schema"], schema_fault) if "schema" in keys else None
     body_limit = read_size(keys["body_limit"]) if "body_limit" in keys else None
     rate = _rate(keys["limits"]) if "limits" in keys else None
     public_url = read_address(keys["public_url"]) if "public_url" in keys else None
@@ -78,6 +80,7 @@ def read_source(part: Part, secret_fault: SecretFault) -> Source | None:
         settings=settings,
         delivery_key=delivery_key,
         type=type_place,
+        schema=schema,
         body_limit_bytes=body_limit,
         rate_per_second=rate,
         public_url=public_url,

@@ -63,6 +63,8 @@ class Event:
     traceparent: str
     duplicates: int
     conflicts: int
+    replay_of: EventId | None = None
+    """The first event that brought the same bytes, where this one came later and under an id that nobody signs."""
     headers: tuple[tuple[str, str], ...] | None = None
 
     @property

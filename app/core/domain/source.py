@@ -79,6 +79,8 @@ class Source:
     """How old a signed timestamp may be; None: as old as the scheme says."""
     settings: tuple[tuple[str, str], ...] = ()
     """What else its provider needs to know, by name: a text, or a reference where it is secret."""
+    schema: str | None = None
+    """A JSON Schema as text that its payloads are to fit; what does not is kept apart, never refused."""
     body_limit_bytes: int | None = None
     """None: the limit that the settings give."""
     rate_per_second: float | None = None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from app.core.domain.source import ListedScheme, OwnScheme, Source
 
@@ -47,6 +48,7 @@ def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
         **{f"settings.{name}": value for name, value in source.settings},
         "delivery_key": str(source.delivery_key) if source.delivery_key else None,
         "type": str(source.type) if source.type else None,
+        "schema": f"a JSON Schema ({sha256(source.schema.encode()).hexdigest()[:12]})" if source.schema else None,
         "body_limit": f"{source.body_limit_bytes} bytes" if source.body_limit_bytes is not None else None,
         "limits.rate": f"{source.rate_per_second:g}/s" if source.rate_per_second is not None else None,
         "public_url": source.public_url,

@@ -9,7 +9,7 @@ should one still be replaced by something older, the next load has the last word
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.domain.source import NAME, Source
@@ -54,6 +54,10 @@ class CachedSources(SourceRegistry):
             asking.add_done_callback(lambda done: self._answered(name, done))
         # Whoever goes away leaves the others their answer.
         return await asyncio.shield(asking)
+
+    def at_hand(self) -> Collection[Source] | None:
+        """Give all that are known, without asking; None: they were never loaded."""
+        return self._known.values() if self._loads else None
 
     async def all(self) -> Sequence[Source]:
         """Ask the registry: people want the truth, not what was true seconds ago."""

@@ -7,8 +7,8 @@ from typing import Protocol
 class PayloadSchemas(Protocol):
     """Judges contents by schemas, each given as the JSON text that its source keeps.
 
-    Both calls are pure, safe from many threads, and bounded: neither a schema that `schema_fault` passes nor a content
-    of any kind makes one take longer than a fraction of a second. Nothing outside is ever asked: a schema is whole.
+    Both calls are pure, safe from many threads, and bounded: a content takes microseconds, and none takes a second,
+    whoever made it and for whatever schema. Nothing outside is ever asked: a schema is whole.
     """
 
     @abstractmethod

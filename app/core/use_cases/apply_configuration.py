@@ -7,9 +7,11 @@ from app.core.catalog.source_grammar import read_source
 from app.core.domain.document import Document, Findings, Part
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.registration import reference_of
+from app.core.domain.schema_grammar import SchemaFault
 from app.core.domain.secret_grammar import SecretFault
 from app.core.domain.source import Source
 from app.core.domain.source_difference import Difference, differences
+from app.core.ports.payload_schemas import PayloadSchemas
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import Change, SourceRegistry
 
@@ -47,13 +49,14 @@ class ApplyConfiguration:
 
     sources: SourceRegistry
     secrets: SecretStore
+    schemas: PayloadSchemas
 
     async def __call__(self, document: Document, *, dry_run: bool = False) -> Plan:
         """Apply a document, or with `dry_run` tell what that would do. Applying the same again changes nothing.
 
         Raises `Invalid` with every fault when it has any (nothing is changed then), `Unavailable`, `OutcomeUnknown`.
         """
-        wanted = _read(document, self.secrets.fault)
+        wanted = _read(document, self.secrets.fault, self.schemas.schema_fault)
         # Only for the diff, so it does not matter that somebody may apply something else at this moment: what changed
         # is what the registry says.
         before = {source.name: source for source in await self.sources.all()}
@@ -82,7 +85,7 @@ class ApplyConfiguration:
         return warnings
 
 
-def _read(document: Document, secret_fault: SecretFault) -> list[Source]:
+def _read(document: Document, secret_fault: SecretFault, schema_fault: SchemaFault) -> list[Source]:
     findings = Findings(document)
     top = Part(document.values, (), findings)
     keys = top.mapping(KEYS, later=LATER)
@@ -92,7 +95,7 @@ def _read(document: Document, secret_fault: SecretFault) -> list[Source]:
     first: dict[object, int] = {}
     if keys is not None and "sources" in keys:
         for number, item in enumerate(keys["sources"].items("begin each source with - name: NAME")):
-            source = read_source(item, secret_fault)
+            source = read_source(item, secret_fault, schema_fault)
             name = item.value.get("name") if isinstance(item.value, dict) else None
             if isinstance(name, str) and first.setdefault(name, number) != number:
                 item.fault(f"is the name of sources[{first[name]}] already; names are given once", "name")

@@ -239,13 +239,13 @@ def _decided(ready: Ready, request: WebhookRequest) -> _Decision:
     if isinstance(verdict, NotGenuine):
         return _not_genuine(ready, request, verdict)
     received = Received(source, verdict, delivery.started_ns, delivery.trace.traceparent)
-    if not request.lead:
-        return _Event(event_of(ready.identify, signed, received), prescribed)
-    event = lead_event(signed, received)
-    if isinstance(event, NewEvent):
-        return _Event(event, prescribed)
-    delivery.detail = "; ".join(map(str, event))
-    return Refused("invalid_lead", event)
+    event = lead_event(signed, received) if request.lead else event_of(ready.identify, signed, received)
+    if not isinstance(event, NewEvent):
+        delivery.detail = "; ".join(map(str, event))
+        return Refused("invalid_lead", event)
+    if ready.judge is not None and event.quarantine is None:
+        event = event._replace(quarantine=ready.judge(signed))
+    return _Event(event, prescribed)
 
 
 def _url(ready: Ready, request: WebhookRequest) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from app.core.catalog.content import content_of
 from app.core.catalog.handshakes import HANDSHAKES
 from app.core.catalog.identification import Identifier, identifier
 from app.core.catalog.proof import UNVERIFIED, Credentials, SignedRequest, Verdict, Verifier
@@ -15,6 +16,7 @@ from app.core.catalog.sources import delivery_of, provider_of, scheme_of, signs_
 from app.core.catalog.verifying import prepare
 from app.core.domain.errors import SecretMissing, Unavailable
 from app.core.domain.source import Source
+from app.core.ports.payload_schemas import PayloadSchemas
 from app.core.ports.provider_keys import ProviderKeys
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import SourceRegistry
@@ -39,6 +41,8 @@ class Ready(NamedTuple):
     verify: Verifier
     identify: Identifier
     """Tells its deliveries apart, and names them."""
+    judge: Callable[[SignedRequest], str | None] | None
+    """Says what of a payload does not fit the source's schema; None: it has none."""
     shakes_hands: bool
     """Its provider sends challenges."""
     signs_url: bool
@@ -59,6 +63,7 @@ class PrepareSource:
     sources: SourceRegistry
     secrets: SecretStore
     keys: ProviderKeys
+    schemas: PayloadSchemas
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _prepared: dict[str, Ready] = field(default_factory=dict)
@@ -84,7 +89,7 @@ class PrepareSource:
         except SecretMissing as error:
             return _without_secret(source, error)
         if known is None or known.credentials != credentials:
-            known = self._prepared[name] = ready(source, credentials)
+            known = self._prepared[name] = ready(source, credentials, self.schemas)
         self._until[name] = asked_at + AT_HAND_SECONDS
         return known
 
@@ -93,7 +98,7 @@ class PrepareSource:
         keys = known.credentials.keys
         key = await self.keys.get(url, max_age_seconds=KEY_IS_FRESH_SECONDS if url in keys else None)
         kept = dict(list(keys.items())[-(MOST_KEYS - 1) :]) | {url: key}
-        more = ready(known.source, known.credentials._replace(keys=kept))
+        more = ready(known.source, known.credentials._replace(keys=kept), self.schemas)
         if self._prepared.get(known.source.name) is known:
             self._prepared[known.source.name] = more
         return more
@@ -142,11 +147,26 @@ def _without_secret(source: Source, error: SecretMissing) -> Ready:
         Credentials(),
         _unverified,
         identifier(delivery_of(source)),
+        None,
         True,
         False,
         _budget(provider),
         missing,
     )
+
+
+def _judge(source: Source, provider: Provider, schemas: PayloadSchemas) -> Callable[[SignedRequest], str | None] | None:
+    schema = source.schema
+    if schema is None:
+        return None
+
+    def judge(request: SignedRequest) -> str | None:
+        content = content_of(request, provider.delivery.content)
+        if content.unreadable is not None:
+            return content.unreadable
+        return schemas.fault(schema, content.value)
+
+    return judge
 
 
 def _budget(provider: Provider) -> float | None:
@@ -155,7 +175,7 @@ def _budget(provider: Provider) -> float | None:
     return max(provider.answer_seconds - ON_THE_WAY_SECONDS, ON_THE_WAY_SECONDS)
 
 
-def ready(source: Source, credentials: Credentials) -> Ready:
+def ready(source: Source, credentials: Credentials, schemas: PayloadSchemas) -> Ready:
     """Make a source ready with what it verifies by. Raises `Unavailable` where that cannot be used."""
     verify: Verifier = _unverified
     url_is_signed = False
@@ -176,6 +196,7 @@ def ready(source: Source, credentials: Credentials) -> Ready:
         credentials,
         verify,
         identifier(delivery_of(source)),
+        _judge(source, provider, schemas),
         provider.name in HANDSHAKES,
         url_is_signed,
         _budget(provider),
