@@ -289,8 +289,11 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import refusals, sources  # noqa: E402 (it speaks through what stands above)
+from app.cli import providers, refusals, sources  # noqa: E402 (they speak through what stands above)
+from app.cli.send import send  # noqa: E402
 
+cli.add_typer(providers.commands, name="providers")
 cli.add_typer(refusals.commands, name="refusals")
 cli.add_typer(sources.commands, name="sources")
 cli.command()(verify)
+cli.command()(send)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
@@ -20,6 +21,7 @@ class Application:
     ingest_webhook: IngestWebhook
     browse_events: BrowseEvents
     browse_refusals: BrowseRefusals
+    browse_providers: BrowseProviders
     release_refusal: ReleaseRefusal
     check_health: CheckHealth
     apply_configuration: ApplyConfiguration

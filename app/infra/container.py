@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from random import Random
 
 import structlog
 from dotenv import dotenv_values
@@ -58,6 +59,7 @@ from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
@@ -67,6 +69,7 @@ from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
+from app.core.use_cases.send_sample import SendSample
 from app.infra import database_url
 from app.infra.supervisor import Duty
 from app.settings import Settings
@@ -143,15 +146,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
         )
-        outgoing = OutgoingOnDemand(
-            agent=f"OpsConnect/{VERSION}",
-            budget=AttemptBudget(
-                dns_seconds=settings.outgoing_dns_seconds,
-                tcp_seconds=settings.outgoing_tcp_seconds,
-                tls_seconds=settings.outgoing_tls_seconds,
-                first_byte_seconds=settings.outgoing_first_byte_seconds,
-            ),
-        )
+        outgoing = OutgoingOnDemand(agent=f"OpsConnect/{VERSION}", budget=_attempt(settings))
         stack.push_async_callback(outgoing.close)
         keys = CachedKeys(
             FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
@@ -160,7 +155,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=_failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
-        stores: dict[str, SecretStore] = {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
+        stores = _stores()
         sealing = AesGcmSealing(settings.seal_keys, CachedSecrets(ReferencedSecrets(stores)))
         references = ReferencedSecrets({**stores, "handshake": HandshakeSecrets(registrations, sealing)})
         follow = FollowChallenge(
@@ -212,6 +207,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ingest_webhook=ingest,
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
                 browse_refusals=BrowseRefusals(refusals),
+                browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
                 check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
                 apply_configuration=ApplyConfiguration(sources, references, schemas),
@@ -239,6 +235,36 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ),
             ),
         )
+
+
+@asynccontextmanager
+async def build_sender(settings: Settings) -> AsyncIterator[SendSample]:
+    """Put together what sends samples, and nothing else: it needs no database."""
+    from app.adapters.outgoing.client import AiohttpOutgoing  # now, so that the first answer is not timed with it
+
+    outgoing = AiohttpOutgoing(agent=f"OpsConnect/{VERSION}", budget=_attempt(settings))
+    try:
+        yield SendSample(outgoing, Random())  # noqa: S311 (ids of samples are no secrets)
+    finally:
+        await outgoing.close()
+
+
+def references_here() -> SecretStore:
+    """Make what resolves references without a database: to variables and files."""
+    return ReferencedSecrets(_stores())
+
+
+def _stores() -> dict[str, SecretStore]:
+    return {"env": EnvironmentSecrets(_variables()), "file": FileSecrets()}
+
+
+def _attempt(settings: Settings) -> AttemptBudget:
+    return AttemptBudget(
+        dns_seconds=settings.outgoing_dns_seconds,
+        tcp_seconds=settings.outgoing_tcp_seconds,
+        tls_seconds=settings.outgoing_tls_seconds,
+        first_byte_seconds=settings.outgoing_first_byte_seconds,
+    )
 
 
 def _variables() -> dict[str, str]:

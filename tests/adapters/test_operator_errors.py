@@ -15,6 +15,7 @@ from app.core.application import Application
 from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unavailable
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
@@ -46,6 +47,7 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
         ingest_webhook=intake_on(sources, secrets, events),
         browse_events=BrowseEvents(events),
         browse_refusals=BrowseRefusals(refusals),
+        browse_providers=BrowseProviders(),
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
         apply_configuration=ApplyConfiguration(sources, secrets, JsonSchemas()),

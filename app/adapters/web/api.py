@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.adapters.web import documentation, events, health, refusals
+from app.adapters.web import documentation, events, health, providers, refusals
 from app.adapters.web.responses import problem
 from app.core.application import Application
 from app.core.domain.errors import Fault, OutcomeUnknown, RowFault, Unavailable
@@ -24,6 +24,7 @@ def make_api(
     api.include_router(health.make_router(application.check_health, version=version, draining=draining))
     api.include_router(events.make_router(application.browse_events))
     api.include_router(refusals.make_router(application.browse_refusals, application.release_refusal))
+    api.include_router(providers.make_router(application.browse_providers))
 
     @api.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:

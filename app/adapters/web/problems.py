@@ -110,6 +110,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "unknown_refusal": Problem(
         404, "Unknown refusal", "No refusal has this id. GET /api/v1/refusals lists those that are kept."
     ),
+    "unknown_provider": Problem(
+        404, "Unknown provider", "The catalogue has no provider of this name. GET /api/v1/providers lists them."
+    ),
     "body_not_kept": Problem(404, "Body not kept", "The request was refused before its body was read."),
     "still_refused": Problem(409, "Still refused", "Correct what 'reason' and 'detail' say, then release it again."),
     "invalid_request": Problem(422, "Invalid request", "Correct what 'errors' names."),

@@ -65,7 +65,7 @@ class _Reader:
 
     def _at(self, place: Place) -> bytes | None:
         if place.kind == "body":
-            return as_id(_search(place.name, self.content.value))
+            return as_id(search(place.name, self.content.value))
         header, _, claim = place.name.lower().partition(":") if place.kind == "header" else place.name.partition(":")
         values = self._request.values(header.lower().encode())
         if not values:
@@ -121,7 +121,8 @@ def _key(reader: _Reader, delivery: Delivery, request: SignedRequest, delivery_i
     return b"\0".join([delivery_id, *also])
 
 
-def _search(path: str, content: Any) -> Any:
+def search(path: str, content: Any) -> Any:
+    """Give what stands at a path of the catalogue in a content; None where there is nothing. Never raises."""
     if content is None:
         return None
     try:

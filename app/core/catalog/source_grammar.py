@@ -36,7 +36,7 @@ SCHEME_KEYS = (
 )
 CARRIERS = frozenset({"header", "header_prefix", "like", "token_header", "bearer", "basic", "body_field", "query"})
 """Each says by itself where the proof stands."""
-GENERIC = frozenset({"hmac", "token", "basic", "bearer", "standard_webhooks", "cloudevents"})
+GENERIC = frozenset({"hmac", "token", "basic", "bearer", "standardwebhooks", "cloudevents"})
 """Providers for senders that nobody has listed: how exactly they prove themselves may be said with `verify`."""
 
 HOW_TO_VERIFY = "say how it signs with verify: {header: …}, or verify: none"

@@ -42,6 +42,13 @@ def test_a_provider_says_what_people_need(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("provider", CATALOGUE, ids=lambda provider: provider.name)
+def test_an_answer_that_has_no_content_says_so(provider: Provider) -> None:
+    """With a body behind a 204, a sender loses its place on the connection."""
+    for answer in (provider.good, provider.bad):
+        assert answer is None or answer.status != 204 or answer.body == ""
+
+
+@pytest.mark.parametrize("provider", CATALOGUE, ids=lambda provider: provider.name)
 def test_every_code_that_a_row_names_is_there(provider: Provider) -> None:
     named = {scheme.proof.name for scheme in provider.schemes if isinstance(scheme.proof, Coded)}
     assert named <= set(SCHEMES)

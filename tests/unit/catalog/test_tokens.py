@@ -181,7 +181,7 @@ GRAPH = {
 
 
 def graph(claims: dict[str, Any] | None) -> tuple[SignedRequest, Credentials]:
-    private, public = google_key(CHAT)
+    private, public = google_key(email=CHAT)
     tokens = [] if claims is None else [compact({"alg": "RS256", "kid": "generated"}, claims, rs256(private)).decode()]
     rich = with_json(signed("graph_client_state"), validationTokens=tokens)
     rich = with_json(rich, value=[{"clientState": SECRET.decode(), "encryptedContent": {}}])

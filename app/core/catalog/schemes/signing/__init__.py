@@ -45,7 +45,7 @@ SIGNERS: Mapping[str, Sign] = {
     "wix": tokens.wix,
 }
 
-GENERATORS: Mapping[str, Callable[[], GeneratedKey]] = {
+GENERATORS: Mapping[str, Callable[[bytes | None], GeneratedKey]] = {
     "apple_jws": generated.apple_key,
     "discord": generated.ed25519_key,
     "ebay": generated.ebay_key,
@@ -64,6 +64,9 @@ GENERATORS: Mapping[str, Callable[[], GeneratedKey]] = {
 """The schemes whose provider holds a private key, and how to make one in its place."""
 
 
-def generate_key(scheme: str) -> GeneratedKey:
-    """Make a key pair for a scheme with public keys; `KeyError` for one with a shared secret."""
-    return GENERATORS[scheme]()
+def generate_key(scheme: str, pem: bytes | None = None) -> GeneratedKey:
+    """Make a key pair for a scheme with public keys, or read one; `KeyError` for a scheme with a shared secret.
+
+    Raises `ValueError` for a text that is no private key of the kind that the scheme needs.
+    """
+    return GENERATORS[scheme](pem)

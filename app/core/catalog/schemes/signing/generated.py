@@ -1,6 +1,7 @@
 """Keys made up on the spot, so that requests of a provider who alone holds the private key can be tried at all.
 
-Each gives what signs and what a source must be configured with to believe it.
+Each gives what signs and what a source must be configured with to believe it. A private key in PEM, where one is given,
+is used instead of a new one: what the source was configured with stays good.
 """
 
 import base64
@@ -21,7 +22,7 @@ from app.core.catalog.schemes.apple import INTERMEDIATE, LEAF
 from app.core.catalog.schemes.ed25519_schemes import KEY_PREFIX
 from app.core.catalog.schemes.jws import base64url
 from app.core.catalog.schemes.oidc import CHAT
-from app.core.catalog.schemes.signing.private_keys import PrivateKey
+from app.core.catalog.schemes.signing.private_keys import PrivateKey, private_key
 
 KEY_ID = "generated"
 AUDIENCE = "https://hooks.example.com/in"
@@ -39,43 +40,43 @@ class GeneratedKey(NamedTuple):
     """What the source is configured with."""
 
 
-def ed25519_key() -> GeneratedKey:
+def ed25519_key(pem: bytes | None = None) -> GeneratedKey:
     """Ed25519, the public half in hexadecimal."""
-    key = Ed25519PrivateKey.generate()
+    key = _ed25519(pem)
     return GeneratedKey(Credentials((_pem(key),)), Credentials((_raw(key).hex().encode(),)))
 
 
-def standard_key() -> GeneratedKey:
+def standard_key(pem: bytes | None = None) -> GeneratedKey:
     """Ed25519, the public half in base64 after the prefix of Standard Webhooks."""
-    key = Ed25519PrivateKey.generate()
+    key = _ed25519(pem)
     return GeneratedKey(Credentials((_pem(key),)), Credentials((KEY_PREFIX + base64.b64encode(_raw(key)),)))
 
 
-def rsa_key() -> GeneratedKey:
+def rsa_key(pem: bytes | None = None) -> GeneratedKey:
     """RSA, the public half in PEM."""
-    key = _rsa()
+    key = _rsa(pem)
     return GeneratedKey(Credentials((_pem(key),)), Credentials((_public_pem(key),)))
 
 
-def p256_key() -> GeneratedKey:
+def p256_key(pem: bytes | None = None) -> GeneratedKey:
     """ECDSA, the public half in base64 without the lines of PEM."""
-    key = generate_private_key(SECP256R1())
+    key = _p256(pem)
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return GeneratedKey(Credentials((_pem(key),)), Credentials((base64.b64encode(der),)))
 
 
-def ebay_key() -> GeneratedKey:
+def ebay_key(pem: bytes | None = None) -> GeneratedKey:
     """ECDSA with an id, the public half as eBay publishes it."""
-    key = generate_private_key(SECP256R1())
+    key = _p256(pem)
     published = json.dumps({"key": _public_pem(key).decode(), "algorithm": "ECDSA", "digest": "SHA1"})
     return GeneratedKey(
         Credentials((_pem(key),), {"kid": KEY_ID}), Credentials(keys={f"kid:{KEY_ID}": published.encode()})
     )
 
 
-def plaid_key() -> GeneratedKey:
+def plaid_key(pem: bytes | None = None) -> GeneratedKey:
     """ECDSA with an id, the public half as a JWK."""
-    key = generate_private_key(SECP256R1())
+    key = _p256(pem)
     point = key.public_key().public_numbers()
     jwk = {
         "kty": "EC",
@@ -90,9 +91,9 @@ def plaid_key() -> GeneratedKey:
     )
 
 
-def google_key(email: str = "push@project.iam.gserviceaccount.com") -> GeneratedKey:
+def google_key(pem: bytes | None = None, email: str = "push@project.iam.gserviceaccount.com") -> GeneratedKey:
     """RSA with an id, the public half as a set of JWKs."""
-    key = _rsa()
+    key = _rsa(pem)
     numbers = key.public_key().public_numbers()
     jwk = {"kty": "RSA", "alg": "RS256", "kid": KEY_ID, "n": _number(numbers.n, 256), "e": _number(numbers.e, 3)}
     about = {"audience": AUDIENCE, "email": email}
@@ -102,38 +103,38 @@ def google_key(email: str = "push@project.iam.gserviceaccount.com") -> Generated
     )
 
 
-def chat_key() -> GeneratedKey:
+def chat_key(pem: bytes | None = None) -> GeneratedKey:
     """The same for Google Chat."""
-    return google_key(CHAT)
+    return google_key(pem, CHAT)
 
 
-def sns_key() -> GeneratedKey:
+def sns_key(pem: bytes | None = None) -> GeneratedKey:
     """RSA, the public half in a certificate that the source pins."""
-    key = _rsa()
-    pem = certificate("sns.amazonaws.com", key, "sns.amazonaws.com", key).public_bytes(Encoding.PEM)
-    return GeneratedKey(Credentials((_pem(key),)), Credentials((pem,)))
+    key = _rsa(pem)
+    pinned = certificate("sns.amazonaws.com", key, "sns.amazonaws.com", key).public_bytes(Encoding.PEM)
+    return GeneratedKey(Credentials((_pem(key),)), Credentials((pinned,)))
 
 
-def paypal_key() -> GeneratedKey:
+def paypal_key(pem: bytes | None = None) -> GeneratedKey:
     """The same, with the id of a webhook."""
-    private, public = sns_key()
+    private, public = sns_key(pem)
     about = {"webhook_id": "WH-GENERATED"}
-    pem = public.secrets[0].decode()
-    return GeneratedKey(private._replace(settings=about), Credentials((), {**about, "cert_pem": pem}))
+    pinned = public.secrets[0].decode()
+    return GeneratedKey(private._replace(settings=about), Credentials((), {**about, "cert_pem": pinned}))
 
 
-def apple_key() -> GeneratedKey:
-    """A root, an intermediate and a leaf with Apple's marks; the source pins the root."""
-    root, middle, leaf = (generate_private_key(SECP256R1()) for _ in range(3))
+def apple_key(pem: bytes | None = None) -> GeneratedKey:
+    """A root, an intermediate and a leaf with Apple's marks, all with one key; the source pins the root."""
+    key = _p256(pem)
     chain = [
-        certificate("Leaf", leaf, "Intermediate", middle, LEAF),
-        certificate("Intermediate", middle, "Root", root, INTERMEDIATE, authority=True),
-        certificate("Root", root, "Root", root, authority=True),
+        certificate("Leaf", key, "Intermediate", key, LEAF),
+        certificate("Intermediate", key, "Root", key, INTERMEDIATE, authority=True),
+        certificate("Root", key, "Root", key, authority=True),
     ]
     x5c = [base64.b64encode(each.public_bytes(Encoding.DER)).decode() for each in chain]
     about = {"bundle_id": "com.example"}
     return GeneratedKey(
-        Credentials((_pem(leaf),), {**about, "x5c": json.dumps(x5c)}),
+        Credentials((_pem(key),), {**about, "x5c": json.dumps(x5c)}),
         Credentials((), {**about, "root_der_b64": x5c[2]}),
     )
 
@@ -169,6 +170,27 @@ def certificate(
     return builder.sign(issuer_key, SHA256())
 
 
+def _rsa(pem: bytes | None) -> RSAPrivateKey:
+    key = generate_rsa(65_537, 2_048) if pem is None else private_key(Credentials((pem,)))
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("the private key must be one for RSA")
+    return key
+
+
+def _p256(pem: bytes | None) -> EllipticCurvePrivateKey:
+    key = generate_private_key(SECP256R1()) if pem is None else private_key(Credentials((pem,)))
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        raise ValueError("the private key must be one for ECDSA on the curve P-256")
+    return key
+
+
+def _ed25519(pem: bytes | None) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate() if pem is None else private_key(Credentials((pem,)))
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("the private key must be one for Ed25519")
+    return key
+
+
 def _usage(*, authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,
@@ -181,10 +203,6 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _rsa() -> RSAPrivateKey:
-    return generate_rsa(65_537, 2_048)
 
 
 def _pem(key: PrivateKey) -> bytes:

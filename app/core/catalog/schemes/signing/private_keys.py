@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -19,13 +20,16 @@ MakeSignature = Callable[[bytes], bytes]
 
 
 def private_key(credentials: Credentials) -> PrivateKey:
-    """Read the private key."""
+    """Read the private key. Raises `ValueError`, without a word of it, for what is none."""
     return _read(secrets_of(credentials)[0])
 
 
 @lru_cache(maxsize=8)  # an RSA key is checked while it is read, which takes a hundred times as long as to sign with it
 def _read(pem: bytes) -> PrivateKey:
-    key = load_pem_private_key(pem, None)
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # no PEM, a password, a kind that is not known
+        raise ValueError("this is no private key in PEM that can be read without a password") from None
     if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
         return key
     raise ValueError("this private key is neither RSA nor ECDSA nor Ed25519")

@@ -14,7 +14,7 @@ from app.core.catalog.schemes.mac import secrets_of, setting
 from app.core.catalog.schemes.oidc import CHAT, GOOGLE_ISSUERS
 from app.core.catalog.schemes.reading import json_object
 from app.core.catalog.schemes.signing.private_keys import es256, rs256
-from app.core.catalog.schemes.signing.written import with_headers
+from app.core.catalog.schemes.signing.written import made_up_id, with_headers
 
 LIFETIME_SECONDS = 3_600
 
@@ -26,8 +26,8 @@ def netlify(credentials: Credentials, request: SignedRequest, _now: float) -> Si
 
 
 def vonage(credentials: Credentials, request: SignedRequest, now: float) -> SignedRequest:
-    """When, and the body's hash where there is a body."""
-    claims: dict[str, Any] = _lifetime(now)
+    """When, an id, and the body's hash where there is a body."""
+    claims: dict[str, Any] = {**_lifetime(now), "jti": made_up_id(request).decode()}
     if request.body:
         claims["payload_hash"] = sha256(request.body).hexdigest()
     return with_headers(request, authorization=b"Bearer " + _hs256(credentials, claims))
