@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
@@ -14,7 +15,7 @@ from app.core.catalog.catalogue import find, providers
 from app.core.catalog.provider import Provider
 from app.core.catalog.source_grammar import GENERIC, KEYS, SCHEME_KEYS
 from app.core.catalog.source_text import source_text
-from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.infra.configuration_file import parse
 from tests.architecture.providers_page import COMMAND, PAGE, page
@@ -36,9 +37,17 @@ def first_column(text: str, heading: str) -> list[str]:
     return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
 
 
+async def applied(document: str) -> Plan:
+    references = ReferencedSecrets({"env": EnvironmentSecrets({}), "file": FileSecrets(Path("/none"))})
+    return await ApplyConfiguration(MemorySourceRegistry(), references, JsonSchemas())(
+        parse(document.encode(), "x.yaml")
+    )
+
+
 def test_every_word_of_a_source_is_explained(text: str) -> None:
+    """But those that have nothing to do with who sends."""
     words = {word.partition(":")[0] for word in first_column(text, "A source of a provider")}
-    assert words == set(KEYS) - {"name", "body_limit", "limits"}
+    assert words == set(KEYS) - {"name", "schema", "body_limit", "limits"}
 
 
 def test_every_generic_provider_and_every_word_of_verify_is_explained(text: str) -> None:
@@ -52,26 +61,21 @@ def test_every_generic_provider_and_every_word_of_verify_is_explained(text: str)
 async def test_every_source_on_the_page_can_be_applied(text: str) -> None:
     documents = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(documents) >= 3
-    references = ReferencedSecrets({"env": EnvironmentSecrets({}), "file": FileSecrets(Path("/none"))})
     for document in documents:
-        await ApplyConfiguration(MemorySourceRegistry(), references)(parse(document.encode(), "providers.md"))
+        await applied(document)
 
 
 @pytest.mark.parametrize("name", sorted(GENERIC))
 async def test_a_generic_provider_may_be_told_how_to_verify(name: str) -> None:
-    references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     source = f"{{name: x, provider: {name}, verify: {{token_header: X-Key}}, secrets: ['env:X']}}"
-    await ApplyConfiguration(MemorySourceRegistry(), references)(parse(f"sources: [{source}]".encode(), "x.yaml"))
+    await applied(f"sources: [{source}]")
 
 
 @pytest.mark.parametrize("provider", providers(), ids=lambda provider: provider.name)
 async def test_every_source_that_is_printed_can_be_applied(provider: Provider) -> None:
-    references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     for scheme in provider.schemes:
-        text = source_text(provider, scheme, BrowseProviders("https://hooks.example.com").address(provider))
-        (source,) = (
-            await ApplyConfiguration(MemorySourceRegistry(), references)(parse(text.encode(), "x.yaml"))
-        ).sources
+        address = BrowseProviders("https://hooks.example.com").address(provider)
+        (source,) = (await applied(source_text(provider, scheme, address))).sources
         assert source.change == "created"
 
 
