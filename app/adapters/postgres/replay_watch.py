@@ -41,9 +41,9 @@ SELECT position, extract(epoch FROM clock_timestamp())::float8 AS now,
 FROM replay_looks WHERE name = $1 AND pg_try_advisory_xact_lock(7310007)
 """
 
-# Nobody else writes digests while the lock is held, so those that the statement does not see are not there (or are as
-# old as they are kept). An empty body says nothing: some senders say all in headers. The subqueries are subqueries, not
-# joins, so that each is a look into an index and never a pass over a table.
+# Nobody else writes digests while the lock is held, so those that the statement does not see are not there. An empty
+# body says nothing: some senders say all in headers. The subqueries are no joins, so that each is a look into an index
+# and never a pass over a table.
 _LOOK = """
 WITH passed AS MATERIALIZED (
     SELECT id, source, digest, received_at FROM events WHERE id > $1 AND id < $2 ORDER BY id LIMIT $5

@@ -195,7 +195,7 @@ CONNECTION_REFUSED = LogEvent(
 )  # fmt: skip
 SUSPECTED_REPLAY = LogEvent(
     "event.suspected_replay", "warning",
-    "the bytes of an event came to its source before, as the event `of`; five a second at most, the metric counts all",
+    "its bytes came to the source before, as the event `of`; some five a second are told, the metric has all",
     ("source", "event_id", "of"),
 )  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
