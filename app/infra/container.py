@@ -44,7 +44,7 @@ from app.core.application import Application
 from app.core.catalog.replays import takes_new_ids
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
-from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
+from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
@@ -209,7 +209,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
-                check_health=CheckHealth(needed=(PostgresProbe(connections),), wanted=probes),
+                check_health=CheckHealth(
+                    needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
+                ),
                 apply_configuration=ApplyConfiguration(sources, references, schemas),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),

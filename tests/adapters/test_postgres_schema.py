@@ -87,7 +87,7 @@ def test_alembic_s_own_command_does_the_same(servers: Servers, repository: Path)
 
 async def test_a_column_for_states_is_added_while_events_come_in(database_url: str, database: Any) -> None:
     """Somebody looks at the states for long, so the migration waits for its lock; no append waits behind it."""
-    await asyncio.to_thread(alembic.command.downgrade, _config(database_url), "0002")
+    await asyncio.to_thread(alembic.command.downgrade, _config(database_url), "0003")
     connections = Connections(database_url, budget=Budget(connect_seconds=10, call_seconds=10), largest=1)
     store = PostgresEventStore(connections)
     waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
@@ -101,7 +101,7 @@ async def test_a_column_for_states_is_added_while_events_come_in(database_url: s
             for number in range(5):
                 assert isinstance((await append(store, new_event(str(number))))[0], Appended)
             assert not migrating.done()
-        assert await migrating == ("0002", newest())
+        assert await migrating == ("0003", newest())
     finally:
         await connections.close()
 

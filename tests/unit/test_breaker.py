@@ -8,7 +8,7 @@ import pytest
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
 from app.core.domain.breaker import BreakerState, CircuitBreaker
 from app.core.domain.errors import OutcomeUnknown, RowRejected, Unavailable
-from app.core.policies.breaker import BreakingLock, BreakingStore, Guard
+from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
 from app.core.ports.event_store import Appended
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
 from tests.conformance.stores import new_event
@@ -236,3 +236,60 @@ async def test_a_row_at_fault_is_no_word_against_the_store() -> None:
         with pytest.raises(RowRejected):
             await store.append([bad])
     assert guard.state is CLOSED
+
+
+class Well:
+    """A probe that always succeeds."""
+
+    name = "db"
+
+    async def check(self) -> float:
+        return 1.0
+
+
+async def test_whoever_comes_during_the_probe_shares_its_fate() -> None:
+    """All are kept when it succeeds; when it fails, all hear so, and none of them asks again."""
+    now = 0.0
+    inner = CommandedStore()
+    guard = Guard("Postgres", errors=1, open_seconds=1, clock=lambda: now)
+    store = BreakingStore(inner, guard)
+    inner.before = [Unavailable("refused"), Unavailable("still refused")]
+    with pytest.raises(Unavailable):
+        await store.append([new_event("0")])
+
+    async def three_at_once() -> list[object]:
+        inner.open.clear()
+        calls = [asyncio.ensure_future(store.append([new_event(str(number))])) for number in range(3)]
+        while guard.state is HALF_OPEN and len(inner.calls) == asked:
+            await asyncio.sleep(0)
+        assert not any(call.done() for call in calls)
+        inner.open.set()
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    now += 1
+    asked = len(inner.calls)
+    assert [str(error) for error in await three_at_once()] == [
+        "still refused",
+        *["Postgres is left alone for a while after failing: still refused"] * 2,
+    ]
+    assert len(inner.calls) == asked + 1
+    now += 1
+    asked = len(inner.calls)
+    assert all(isinstance(outcomes, list) for outcomes in await three_at_once())
+    assert len(inner.calls) == asked + 3
+
+
+async def test_health_knows_that_nothing_is_kept_while_it_is_open() -> None:
+    """However well the database is by then; once the next call would be let through, it may come."""
+    now = 0.0
+    guard = Guard("Postgres", errors=1, open_seconds=1, clock=lambda: now)
+    probe = GuardedProbe(Well(), guard)
+    assert (probe.name, await probe.check()) == ("db", 1.0)
+    inner = CommandedStore()
+    inner.before = [Unavailable("refused")]
+    with pytest.raises(Unavailable):
+        await BreakingStore(inner, guard).append([new_event("1")])
+    with pytest.raises(Unavailable, match="left alone"):
+        await probe.check()
+    now += 1
+    assert await probe.check() == 1.0

@@ -1,5 +1,6 @@
 """Dependencies that are left alone for a while when they fail: meanwhile nobody waits for their time-outs."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -10,6 +11,7 @@ from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId
 from app.core.ports.event_store import EventStore, Outcome, Pending
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
+from app.core.ports.probe import Probe
 
 T = TypeVar("T")
 
@@ -36,6 +38,7 @@ class Guard:
         self._clock = clock
         self._last_failure = ""
         self._lost = False
+        self._probe: asyncio.Event | None = None
         self._on_lost = on_lost
         self._on_recovered = on_recovered
 
@@ -44,11 +47,35 @@ class Guard:
         """Whether the dependency is asked at this moment."""
         return self._breaker.state(self._clock())
 
+    @property
+    def reason(self) -> str:
+        """Why it opened, for whoever is turned away."""
+        return f"{self._what} is left alone for a while after failing: {self._last_failure}"
+
     async def call(self, call: Callable[[], Awaitable[T]]) -> T:
         """Pass on, unless open."""
         turn = self._breaker.let_through(self._clock())
         if turn is None:
-            raise Unavailable(f"{self._what} is left alone for a while after failing: {self._last_failure}")
+            raise Unavailable(self.reason)
+        return await self._report(turn, call)
+
+    async def call_patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Pass on, unless open; while a probe is under way, wait for what becomes of it.
+
+        For callers with nowhere else to turn: the first good call after a failure takes the others along.
+        """
+        while self._probe is not None:
+            await self._probe.wait()
+        if self.state is not BreakerState.HALF_OPEN:
+            return await self.call(call)
+        self._probe = probe = asyncio.Event()
+        try:
+            return await self.call(call)
+        finally:
+            self._probe = None
+            probe.set()
+
+    async def _report(self, turn: int, call: Callable[[], Awaitable[T]]) -> T:
         try:
             result = await call()
         except (Unavailable, OutcomeUnknown) as error:
@@ -104,7 +131,7 @@ class BreakingStore(EventStore):
         """Pass on, unless open."""
         if not events:
             return []
-        return await self._guard.call(lambda: self._inner.append(events))
+        return await self._guard.call_patiently(lambda: self._inner.append(events))
 
     async def count_duplicates(self, counts: Mapping[EventId, int]) -> None:
         """Pass on: nobody waits for it."""
@@ -113,3 +140,22 @@ class BreakingStore(EventStore):
     def epoch(self) -> str | None:
         """Pass on what the inner store vouches for."""
         return self._inner.epoch()
+
+
+class GuardedProbe(Probe):
+    """A probe of what stands behind a guard: well or not, nothing is asked of it while the guard is open."""
+
+    def __init__(self, inner: Probe, guard: Guard) -> None:
+        self._inner = inner
+        self._guard = guard
+
+    @property
+    def name(self) -> str:
+        """The name of the one behind."""
+        return self._inner.name
+
+    async def check(self) -> float:
+        """Pass on; `Unavailable` while the guard is open."""
+        if self._guard.state is BreakerState.OPEN:
+            raise Unavailable(self._guard.reason)
+        return await self._inner.check()
