@@ -18,6 +18,8 @@ import httpx
 ADMIN_KEY = "an-admin-key-of-the-tests"
 ROOT = Path(__file__).parent.parent.parent
 READY_SECONDS = 20.0
+# One for all: each would read the certificates of the world anew. No connection is kept: the other end gets killed.
+CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=10)
 # What systemd does for a service with a socket of its own.
 WITH_THE_SOCKET = """
 import os, runpy, sys
@@ -100,7 +102,7 @@ class Api:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         try:
-            return httpx.get(f"{self.url}/api/v1/health/ready", timeout=2).status_code == 200
+            return CLIENT.get(f"{self.url}/api/v1/health/ready", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -118,7 +120,7 @@ class Api:
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         """Ask the operator API."""
-        return httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=10, **more)
+        return CLIENT.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, **more)
 
     def post(self, path: str, content: bytes | str = b"{}", **headers: str | bytes) -> httpx.Response:
         """Send a webhook; underscores in header names become dashes."""
@@ -126,7 +128,7 @@ class Api:
             name.replace("_", "-").encode(): value if isinstance(value, bytes) else value.encode()
             for name, value in headers.items()
         }
-        return httpx.post(f"{self.url}{path}", content=content, headers=list(named.items()), timeout=10)
+        return CLIENT.post(f"{self.url}{path}", content=content, headers=list(named.items()))
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another command beside it."""

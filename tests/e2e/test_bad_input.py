@@ -186,7 +186,6 @@ def test_wrong_signatures_are_refused_and_the_operator_can_see_why(api: Api) -> 
         ("", "missing"),
         ("sha256=00", "mismatch"),
         ("v1,x", "malformed"),
-        ("00" * 32, "mismatch"),
     ):
         headers = {} if value is None else {"x_signature": value}
         answer = api.post("/api/v1/webhooks/demo", body, **headers)
