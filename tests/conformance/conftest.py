@@ -1,6 +1,7 @@
 """Every event store there is, bare and under each policy."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -12,12 +13,28 @@ from app.core.policies.group_commit import GroupCommit
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_store import EventStore
 from tests.conformance.stores import Kit, memory_kit, postgres_kit
+from tests.conftest import KEPT, Servers, empty
 
 KITS = [
     f"{policy}{store}"
     for store in ("memory", "postgres")
     for policy in ("", "group-commit-", "shielded-", "group-commit-shielded-")
 ] + ["group-commit-breaking-shielded-by-redis-postgres"]
+
+
+@pytest.fixture(scope="session")
+def one_database(servers: Servers) -> Iterator[str]:
+    """One for all of them: ports do not change the schema."""
+    url = servers.create_database()
+    yield url
+    asyncio.run(servers.drop_database(url))
+
+
+@pytest.fixture
+def database_url(one_database: str) -> str:
+    """The same with nothing in it."""
+    asyncio.run(empty(one_database, *KEPT, "sources"))
+    return one_database
 
 
 @pytest.fixture(params=KITS)

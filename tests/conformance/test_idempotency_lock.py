@@ -79,7 +79,7 @@ def _redis_store(url: str, stack: AsyncExitStack, wrap: Callable[[IdempotencyLoc
 
 
 @pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
     """Each kind of store."""
     policy, _, adapter = request.param.rpartition("-")
     wrap: Callable[[IdempotencyLock], IdempotencyLock] = breaking if policy else lambda lock: lock
@@ -87,7 +87,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         if adapter == "memory":
             yield _memory_store(wrap)
         else:
-            yield _redis_store(request.getfixturevalue("redis_url"), stack, wrap)
+            yield _redis_store(redis_url, stack, wrap)
 
 
 @pytest.fixture(params=[kind for kind, traits in KINDS.items() if traits.remote])

@@ -57,6 +57,8 @@ class Api:
     more: dict[str, str] = field(default_factory=dict)
     listener: socket.socket | None = None
     """A listening socket to be handed over."""
+    said_before: int = 0
+    """How much of the log belongs to earlier stories, in bytes."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -146,7 +148,8 @@ class Api:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """What it logged under a name."""
-        records = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        said = self.log.read_bytes()[self.said_before :].decode()
+        records = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
         return [record for record in records if record.get("event") == event]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import redis
 
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
@@ -16,7 +17,7 @@ from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.document import Document
 from app.core.use_cases.apply_configuration import ApplyConfiguration
-from tests.conftest import PATIENT, Servers
+from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
 
@@ -47,12 +48,31 @@ def configure(database_url: str, *sources: dict[str, Any]) -> None:
     asyncio.run(run())
 
 
-@pytest.fixture
-def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
-    """`opsconnect serve` on a database of its own and the shared Redis."""
-    configure(database_url, DEMO, OPEN, SALESFORCE)
-    with serving(database_url, redis_url, tmp_path, DEMO_SECRET=SECRET) as running:
+@pytest.fixture(scope="module")
+def running_api(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """`opsconnect serve` for all stories of a file: to start is what takes long."""
+    url = servers.create_database()
+    folder = tmp_path_factory.mktemp("api")
+    configure(url, DEMO, OPEN, SALESFORCE)
+    with serving(url, servers.redis.url(), folder, DEMO_SECRET=SECRET) as running:
         yield running
+    asyncio.run(servers.drop_database(url))
+
+
+@pytest.fixture
+def api(running_api: Api) -> Api:
+    """The same with nothing kept, neither in its tables nor in Redis, and nothing said so far."""
+    start_afresh(running_api)
+    return running_api
+
+
+def start_afresh(api: Api) -> None:
+    """Empty what it keeps; its sources stay."""
+    asyncio.run(empty(api.database_url, *KEPT))
+    assert api.redis_url is not None
+    with redis.Redis.from_url(api.redis_url) as client:
+        client.flushall()
+    api.said_before = api.log.stat().st_size
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.core.catalog.catalogue import find
 from app.core.catalog.credentials import credentials_of
 from app.core.catalog.proof import Genuine, SignedRequest
 from app.core.catalog.verifying import prepare
-from tests.e2e.api import Api, serving
+from tests.e2e.api import Api
 from tests.e2e.conftest import configure, rows
 from tests.e2e.sender import SECRET
 
@@ -25,10 +26,9 @@ STRIPE = {"name": "till", "provider": "stripe", "secrets": ["env:DEMO_SECRET"]}
 
 
 @pytest.fixture
-def shop(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
-    configure(database_url, GITHUB, STRIPE)
-    with serving(database_url, redis_url, tmp_path, DEMO_SECRET=SECRET) as running:
-        yield running
+def shop(api: Api) -> Api:
+    configure(api.database_url, GITHUB, STRIPE)
+    return api
 
 
 def send(api: Api, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -64,8 +64,7 @@ async def test_what_was_tampered_with_is_refused_and_that_is_right(shop: Api) ->
 
 
 async def test_a_wrong_secret_is_refused_and_that_is_not_right(shop: Api) -> None:
-    shop.more["OPSCONNECT_SEND_SECRET"] = "wrong"
-    done = send(shop)
+    done = send(replace(shop, more={**shop.more, "OPSCONNECT_SEND_SECRET": "wrong"}))
     assert done.returncode == 1
     assert done.stdout.startswith("401")
 

@@ -70,7 +70,6 @@ def test_a_chain_from_the_pinned_root_is_believed() -> None:
         {"sent": lambda x5c: [1, 2, 3]},
         {"sent": lambda x5c: "x5c"},
     ],
-    ids=str,
 )
 def test_a_chain_that_is_not_apples_is_refused(wrong: dict[str, Any]) -> None:
     assert code(*chain(**wrong)) == "certificate_refused"
