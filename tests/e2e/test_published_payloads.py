@@ -36,6 +36,9 @@ def test_every_payload_comes_out_as_it_went_in(api: Api) -> None:
                 "X-Hub-Signature-256": f"sha256={hmac.digest(SECRET.encode(), body, 'sha256').hex()}",
             }
             answer = client.post("/api/v1/webhooks/payloads", content=body, headers=headers)
+            if file.parent.name == "ping":  # a question, which is answered and brings no event
+                assert answer.status_code == 200
+                continue
             assert answer.status_code == 202, (file, answer.text)
             kept = f"/api/v1/events/{answer.json()['event_id']}"
             assert client.get(f"{kept}/body", headers=operator).content == body, file
