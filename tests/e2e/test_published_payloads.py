@@ -1,7 +1,7 @@
 """Other people's payloads, from a folder: in, and out byte for byte, with type and delivery key right.
 
-GITHUB_PAYLOADS names the folder. Every `*.json` below it is sent as GitHub sends it; the folder that a file lies in, and
-`action` in the file, name its type, as in the examples that GitHub publishes: `issues/opened.payload.json`.
+GITHUB_PAYLOADS names the folder. Every `*.json` below it is sent as GitHub sends it; the folder that a file lies in and
+`action` in the file name its type, as in the examples that GitHub publishes: `issues/opened.payload.json`.
 """
 
 import hmac
