@@ -1,0 +1,28 @@
+"""A kind of outside system: what it can be asked to do."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from app.core.domain.connector import ActionCall, Described, Done, Failed
+
+
+class Connector(Protocol):
+    """One kind of outside system. Nothing of a connection is held: calls bring all they need. Safe for many at once."""
+
+    @property
+    @abstractmethod
+    def described(self) -> Described:
+        """What it can do; the same at every look."""
+
+    @abstractmethod
+    async def run(self, call: ActionCall) -> Done | Failed:
+        """Try an action of its own, once, and say what became of it, within `call.seconds`.
+
+        Every trouble that can be foreseen is a `Failed`, sorted by what another try would mean; what is raised all the
+        same counts as `Failure.RETRY`, with an outcome that nobody knows. Input that does not fit is `Failure.INVALID`,
+        and nothing was sent. Cancelling it ends what is under way.
+        """
+
+    @abstractmethod
+    async def check(self, call: ActionCall) -> Failed | None:
+        """Tell whether a connection would work, without an effect; None: as far as one sees. `call.input` is None."""
