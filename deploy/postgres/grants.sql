@@ -13,7 +13,9 @@ GRANT SELECT, INSERT, UPDATE ON event_states TO :"serving";  -- UPDATE: states, 
 GRANT SELECT, INSERT, DELETE ON delivery_keys TO :"serving";  -- DELETE: keys past their time
 GRANT SELECT, INSERT, DELETE ON body_digests TO :"serving";  -- DELETE: digests past their time
 GRANT SELECT, UPDATE (position) ON replay_looks TO :"serving";
-GRANT INSERT ON inbox TO :"serving";  -- its numbers come from an identity column, which asks for no right of its own
+GRANT SELECT, INSERT, DELETE ON inbox TO :"serving";  -- DELETE: planned. An identity column asks for no right of its own
+GRANT SELECT, INSERT, UPDATE, DELETE ON open_jobs, workers TO :"serving";
+GRANT SELECT, INSERT, DELETE ON finished_jobs TO :"serving";  -- DELETE: to be run again
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
 GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it
 GRANT SELECT ON registrations, sources, alembic_version TO :"serving";

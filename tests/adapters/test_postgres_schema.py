@@ -35,7 +35,9 @@ def run(url: str, statement: str) -> Any:
 
 
 def is_partition(name: str | None) -> bool:
-    return name is not None and name.startswith(("events_2", "event_states_2", "delivery_keys_", "body_digests_"))
+    return name is not None and name.startswith(
+        ("events_2", "event_states_2", "finished_jobs_2", "delivery_keys_", "body_digests_")
+    )
 
 
 def test_the_tables_in_code_are_those_of_the_migrations(database_url: str) -> None:

@@ -1,6 +1,9 @@
 """The tables, as SQLAlchemy sees them; the migrations make them, and a test holds the two together."""
 
+from typing import Any
+
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Boolean,
@@ -52,6 +55,9 @@ event_states = Table(
     Column("conflicts", Integer, nullable=False, server_default="0"),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("replay_of", Uuid(as_uuid=False)),
+    Column("jobs_open", Integer, nullable=False, server_default="0"),
+    Column("jobs_completed", Integer, nullable=False, server_default="0"),
+    Column("jobs_dead", Integer, nullable=False, server_default="0"),
     CheckConstraint("state IN ('received', 'processed', 'discarded', 'dead', 'quarantined')"),
     Index("event_states_state_event_id_idx", "state", "event_id", postgresql_where=text("state <> 'received'")),
     postgresql_partition_by="RANGE (event_id)",
@@ -151,4 +157,67 @@ refusals = Table(
     Column("digest", LargeBinary),
     Column("weight", Integer, nullable=False),
     Column("event_id", Uuid(as_uuid=False)),
+)
+
+
+def _of_jobs() -> tuple[Column[Any], ...]:
+    """What a job keeps from its making to its end."""
+    return (
+        Column("id", Uuid(as_uuid=False), primary_key=True),
+        Column("status", Text, nullable=False),
+        Column("flow", Text),
+        Column("connector_name", Text, nullable=False),
+        Column("event_id", Uuid(as_uuid=False)),
+        Column("run", Integer, nullable=False, server_default="1"),
+        Column("attempt", Integer, nullable=False, server_default="0"),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("traceparent", Text, nullable=False),
+        Column("last_traceparent", Text),
+        Column("plan", Text, nullable=False),
+        Column("payload", Text),
+        Column("steps", Text, nullable=False, server_default="[]"),
+        Column("result", Text),
+        Column("executions", ARRAY(Text), nullable=False, server_default="{}"),
+        Column("error_message", Text),
+        Column("fingerprint", Text),
+    )
+
+
+open_jobs = Table(
+    "open_jobs",
+    metadata,
+    *_of_jobs(),
+    Column("losses", Integer, nullable=False, server_default="0"),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("claimed_at", DateTime(timezone=True)),
+    Column("worker", Uuid(as_uuid=False)),
+    Column("token", Uuid(as_uuid=False)),
+    CheckConstraint("status IN ('pending', 'in_progress', 'retrying', 'waiting')"),
+    CheckConstraint("(status = 'in_progress') = (token IS NOT NULL)"),
+    Index("open_jobs_pending_idx", "id", postgresql_where=text("status = 'pending'")),
+    Index("open_jobs_retrying_idx", "due_at", postgresql_where=text("status = 'retrying'")),
+    Index("open_jobs_worker_idx", "worker", postgresql_where=text("status = 'in_progress'")),
+    Index("open_jobs_event_id_idx", "event_id"),
+)
+
+finished_jobs = Table(
+    "finished_jobs",
+    metadata,
+    *_of_jobs(),
+    CheckConstraint("status IN ('completed', 'error', 'cancelled')"),
+    Index("finished_jobs_event_id_idx", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+    Index("finished_jobs_status_id_idx", "status", "id", postgresql_where=text("status <> 'completed'")),
+    Index("finished_jobs_connector_name_id_idx", "connector_name", "id"),
+    Index("finished_jobs_flow_id_idx", "flow", "id", postgresql_where=text("flow IS NOT NULL")),
+    postgresql_partition_by="RANGE (id)",
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Uuid(as_uuid=False), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
 )

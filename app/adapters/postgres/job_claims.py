@@ -1,0 +1,270 @@
+"""Claiming and settling jobs in Postgres: each a statement for a whole batch, so one fsync for all of it.
+
+A claim names its jobs with SKIP LOCKED, so that workers pass each other by. Every later write joins on the token, which
+the claim made and a rescue takes away: of a job that somebody else has by now, it finds no row. Two batches
+that finish jobs of the same events may meet crosswise at the events' rows; then one of them is written again.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import uuid4
+
+from app.adapters.postgres.connections import Connections, Session
+from app.adapters.postgres.job_rows import read_plan, read_steps, written_steps
+from app.core.domain.errors import RowBlocked, RowFault, Unavailable
+from app.core.domain.exact_json import write
+from app.core.domain.ids import EventId, JobId
+from app.core.domain.job import FINISHED, TRANSITIONS, ExecutionStatus, JobStatus
+from app.core.ports.job_claims import (
+    MOST_LOSSES,
+    SUSPECT_AFTER,
+    ClaimedJob,
+    JobClaims,
+    Progress,
+    Rescued,
+    Settlement,
+)
+
+MOST_EXECUTIONS_KEPT = 100
+LOST_FINGERPRINT = "worker_lost"
+TURNS = 3
+
+# What both tables hold, in their order.
+COLUMNS = (
+    "id, status, flow, connector_name, event_id, run, attempt, created_at, updated_at, traceparent, last_traceparent, "
+    "plan, payload, steps, result, executions, error_message, fingerprint"
+)
+
+# The bodies are fetched by the claim itself; a job whose event is gone gets none, and ends by that.
+CLAIM = """
+WITH late AS (
+    SELECT id FROM open_jobs WHERE status = 'retrying' AND due_at <= now() AND {which}
+    ORDER BY due_at LIMIT ($2 + 1) / 2 FOR UPDATE SKIP LOCKED
+), fresh AS (
+    SELECT id FROM open_jobs WHERE status = 'pending' AND {which}
+    ORDER BY id LIMIT $2 - (SELECT count(*) FROM late) FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE open_jobs j
+    SET status = 'in_progress', attempt = attempt + 1, worker = $1, token = $3, claimed_at = now(), updated_at = now()
+    FROM (SELECT id FROM late UNION ALL SELECT id FROM fresh) AS chosen
+    WHERE j.id = chosen.id AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
+    RETURNING j.*
+)
+SELECT c.*, extract(epoch FROM now() - c.due_at)::float8 AS waited, e.type AS event_type, e.body, e.content_type
+FROM claimed c LEFT JOIN events e ON e.id = c.event_id
+ORDER BY c.id
+"""
+USUAL = CLAIM.format(which=f"losses < {SUSPECT_AFTER}")
+SUSPECTS = CLAIM.format(which=f"losses >= {SUSPECT_AFTER}")
+
+RECORD = """
+UPDATE open_jobs j SET steps = t.steps, result = t.result, updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS t(id, token, steps, result)
+WHERE j.id = t.id AND j.token = t.token
+RETURNING j.id
+"""
+
+_ENDED = f"""
+(j.executions || json_build_object(
+    'attempt', j.attempt, 'status', t.execution, 'started_at', j.claimed_at, 'finished_at', now(),
+    'output', t.result::json, 'error_message', t.error_message)::text)
+[greatest(1, cardinality(j.executions) + 2 - {MOST_EXECUTIONS_KEPT}):]
+"""
+
+_SETTLED = """
+WITH t AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                         $9::float8[], $10::text[])
+    AS t(id, token, status, execution, steps, result, error_message, fingerprint, delay, traceparent)
+)
+"""
+
+POSTPONE = f"""
+{_SETTLED}
+UPDATE open_jobs j
+SET status = t.status, due_at = now() + make_interval(secs => t.delay), token = NULL, worker = NULL, claimed_at = NULL,
+    steps = coalesce(t.steps, j.steps), result = coalesce(t.result, j.result), error_message = t.error_message,
+    last_traceparent = coalesce(t.traceparent, j.last_traceparent), losses = 0, updated_at = now(),
+    executions = {_ENDED}
+FROM t WHERE j.id = t.id AND j.token = t.token
+RETURNING j.id
+"""  # noqa: S608 (of our own constants)
+
+FINISH = f"""
+{_SETTLED}, gone AS (
+    DELETE FROM open_jobs j USING t WHERE j.id = t.id AND j.token = t.token
+    RETURNING j.id, t.status, j.flow, j.connector_name, j.event_id, j.run, j.attempt, j.created_at, now() AS updated_at,
+              j.traceparent, coalesce(t.traceparent, j.last_traceparent) AS last_traceparent, j.plan, j.payload,
+              coalesce(t.steps, j.steps) AS steps, coalesce(t.result, j.result) AS result, {_ENDED} AS executions,
+              t.error_message, t.fingerprint
+), kept AS (
+    INSERT INTO finished_jobs ({COLUMNS}) SELECT {COLUMNS} FROM gone
+)
+SELECT id, status, event_id FROM gone
+"""  # noqa: S608
+
+# In the transaction of what finished them.
+COUNT_FINISHED = """
+UPDATE event_states e
+SET jobs_open = e.jobs_open - t.finished, jobs_completed = e.jobs_completed + t.completed,
+    jobs_dead = e.jobs_dead + t.dead, updated_at = now(),
+    state = CASE WHEN e.jobs_open > t.finished THEN e.state
+                 WHEN e.jobs_dead + t.dead > 0 THEN 'dead'
+                 WHEN e.jobs_completed + t.completed > 0 THEN 'processed'
+                 ELSE 'discarded' END
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[]) AS t(event_id, finished, completed, dead)
+WHERE e.event_id = t.event_id
+"""
+
+# Whoever is gone is taken away first: the lock on its row keeps two rescues from one worker's jobs.
+LOST = """
+WITH dead AS (
+    DELETE FROM workers WHERE lease_until <= now() RETURNING id
+), lost AS (
+    SELECT j.id, j.token, j.losses + 1 AS losses FROM open_jobs j
+    WHERE j.status = 'in_progress'
+      AND (j.worker IN (SELECT id FROM dead) OR NOT EXISTS (SELECT FROM workers w WHERE w.id = j.worker))
+    ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+)
+SELECT (SELECT count(*) FROM dead) AS workers, id, token, losses FROM lost
+UNION ALL SELECT (SELECT count(*) FROM dead), NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM lost)
+"""
+RETRY_LOST = """
+UPDATE open_jobs SET losses = t.losses FROM unnest($1::uuid[], $2::int[]) AS t(id, losses) WHERE open_jobs.id = t.id
+"""
+
+
+class PostgresJobClaims(JobClaims):
+    """The open jobs of one database."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def claim(self, worker: str, most: int, *, suspect: bool = False) -> Sequence[ClaimedJob]:
+        """Claim by one statement."""
+        token = str(uuid4())
+        async with self._connections.session() as session:
+            rows = await session.fetch(SUSPECTS if suspect else USUAL, worker, most, token)
+        return [_claimed(row, token) for row in rows]
+
+    async def record(self, progress: Sequence[Progress]) -> Collection[JobId]:
+        """Write by one statement."""
+        async with self._connections.session() as session:
+            rows = await session.fetch(
+                RECORD,
+                [one.job_id for one in progress],
+                [one.token for one in progress],
+                [written_steps(one.steps) for one in progress],
+                [None if one.result is None else write(one.result) for one in progress],
+            )
+        return {JobId(str(row["id"])) for row in rows}
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Collection[JobId]:
+        """Write by one transaction; again, when it met another one crosswise."""
+        for turn in range(TURNS):
+            try:
+                async with self._connections.session() as session, session.transaction():
+                    return await _settle(session, settlements)
+            except RowBlocked as error:
+                if turn == TURNS - 1:
+                    raise Unavailable(str(error)) from error
+        return set()
+
+    async def rescue(self) -> Rescued:
+        """Find and settle what was lost, in one transaction."""
+        try:
+            async with self._connections.session() as session, session.transaction():
+                rows = await session.fetch(LOST)
+                lost = [row for row in rows if row["id"] is not None]
+                dead = [row for row in lost if row["losses"] >= MOST_LOSSES]
+                others = [row for row in lost if row["losses"] < MOST_LOSSES]
+                if dead:
+                    await _settle_rows(session, FINISH, [_lost(row, JobStatus.ERROR) for row in dead])
+                if others:
+                    await _settle_rows(session, POSTPONE, [_lost(row, JobStatus.RETRYING) for row in others])
+                    await session.execute(RETRY_LOST, [row["id"] for row in others], [row["losses"] for row in others])
+        except RowFault as error:
+            raise Unavailable(str(error)) from error
+        return Rescued(rows[0]["workers"], len(others), len(dead))
+
+
+def _claimed(row: Any, token: str) -> ClaimedJob:
+    plan = read_plan(row["plan"])
+    return ClaimedJob(
+        id=JobId(str(row["id"])),
+        token=token,
+        attempt=row["attempt"],
+        run=row["run"],
+        losses=row["losses"],
+        flow=row["flow"],
+        connector_name=row["connector_name"],
+        plan=plan,
+        steps=read_steps(row["steps"], plan),
+        payload=row["payload"],
+        event_id=EventId(str(row["event_id"])) if row["event_id"] else None,
+        event_type=row["event_type"],
+        body=row["body"],
+        content_type=row["content_type"],
+        traceparent=row["traceparent"],
+        previous_traceparent=row["last_traceparent"],
+        waited_seconds=max(row["waited"], 0.0),
+    )
+
+
+async def _settle(session: Session, settlements: Sequence[Settlement]) -> set[JobId]:
+    finished: list[tuple[object, ...]] = []
+    others: list[tuple[object, ...]] = []
+    for one in settlements:
+        status = TRANSITIONS[JobStatus.IN_PROGRESS, one.move]
+        row = (
+            one.job_id,
+            one.token,
+            status.value,
+            one.execution.value,
+            written_steps(one.steps),
+            None if one.result is None else write(one.result),
+            one.error_message,
+            one.fingerprint,
+            one.delay_seconds,
+            one.traceparent,
+        )
+        (finished if status in FINISHED else others).append(row)
+    settled: set[JobId] = set()
+    if others:
+        settled |= await _settle_rows(session, POSTPONE, others)
+    if finished:
+        settled |= await _settle_rows(session, FINISH, finished)
+    return settled
+
+
+async def _settle_rows(session: Session, statement: str, rows: Sequence[Sequence[object]]) -> set[JobId]:
+    settled = await session.fetch(statement, *map(list, zip(*rows, strict=True)))
+    if statement is FINISH:
+        await count_finished(session, [(row["event_id"], JobStatus(row["status"])) for row in settled])
+    return {JobId(str(row["id"])) for row in settled}
+
+
+async def count_finished(session: Session, finished: Sequence[tuple[Any, JobStatus]]) -> None:
+    """Count jobs that are finished now at their events; the last one settles the event's state."""
+    counts: dict[Any, list[int]] = {}
+    for event_id, status in finished:
+        if event_id is not None:
+            count = counts.setdefault(event_id, [0, 0, 0])
+            count[0] += 1
+            count[1] += status is JobStatus.COMPLETED
+            count[2] += status is JobStatus.ERROR
+    if counts:
+        ids = sorted(counts)
+        await session.execute(
+            COUNT_FINISHED, ids, *([counts[event_id][place] for event_id in ids] for place in range(3))
+        )
+
+
+def _lost(row: Any, status: JobStatus) -> tuple[object, ...]:
+    """Make the settlement of a job whose worker is gone; how far it got stays as it was recorded."""
+    message = f"its worker ended, froze or was cut off while it had this job: loss {row['losses']} of {MOST_LOSSES}"
+    fingerprint = LOST_FINGERPRINT if status is JobStatus.ERROR else None
+    return (
+        *(row["id"], row["token"], status.value, ExecutionStatus.LOST.value),
+        *(None, None, message, fingerprint, 0.0, None),
+    )
