@@ -7,12 +7,16 @@ import inspect
 import json
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import MappingProxyType
 
 import structlog
 
 from app.adapters.connectors.arithmetic import ArithmeticConnector
 from app.adapters.connectors.echo import EchoConnector
+from app.adapters.connectors.file import FileConnector
+from app.adapters.connectors.http import HttpConnector
+from app.adapters.connectors.log import LogConnector
 from app.core.domain.connector_grammar import description_faults
 from app.core.domain.delivery_key import printable
 from app.core.ports.connector import Connector, ConnectorContext
@@ -20,18 +24,28 @@ from app.core.ports.outgoing import Outgoing
 from app.core.ports.payload_schemas import PayloadSchemas
 
 GROUP = "opsconnect.connectors"
+FILES_FOLDER = Path(".opsconnect/files")
 LONGEST_REASON = 300
 
 _log = structlog.get_logger()
 
 
-def find_connectors(outgoing: Outgoing, schemas: PayloadSchemas) -> Mapping[str, Connector]:
+def find_connectors(
+    outgoing: Outgoing, schemas: PayloadSchemas, *, files: Path = FILES_FOLDER
+) -> Mapping[str, Connector]:
     """Make every connector that is installed, once; by name. Never raises, whatever packages bring.
 
-    Left out is a plugin that cannot be loaded, has a name that is taken, or does not describe itself as it should
-    (`schemas` judges what it shows); the log names its package and the reason.
+    `files` is the folder below which the connector `file` writes. Left out is a plugin that cannot be loaded, has a
+    name that is taken, or does not describe itself as it should (`schemas` judges what it shows); the log names its
+    package and the reason.
     """
-    built_in: tuple[Connector, ...] = (EchoConnector(), ArithmeticConnector())
+    built_in: tuple[Connector, ...] = (
+        EchoConnector(),
+        HttpConnector(outgoing),
+        ArithmeticConnector(),
+        LogConnector(),
+        FileConnector(files),
+    )
     found = {connector.described.name: connector for connector in built_in}
     context = ConnectorContext(outgoing)
     # In order of their names, so that of two with the same name it is always the same one that stays.
