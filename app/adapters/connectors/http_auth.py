@@ -21,6 +21,7 @@ SECRETS = {
     "signing": "the secret that signs deliveries (whsec_…), for the action deliver",
 }
 
+_AUTHORIZATION = ("authorization",)
 _NAME = {"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"}
 
 
@@ -87,9 +88,9 @@ def read_auth(part: Part) -> Auth | None:
         name = parts.get("username", missing).text("the name of the user") or ""
         if ":" in name:
             part.fault("must have no colon", "username")
-        return Auth(SharedSecret("basic"), "password", f"{name}:")
+        return Auth(SharedSecret("basic", _AUTHORIZATION), "password", f"{name}:")
     if kind == "bearer":
-        return Auth(SharedSecret("bearer"), "token")
+        return Auth(SharedSecret("bearer", _AUTHORIZATION), "token")
     if kind == "header":
         header = read_header_name(parts.get("name", missing)) or ""
         return Auth(SharedSecret("header", (header,)), "token", _text(parts, "prefix"))

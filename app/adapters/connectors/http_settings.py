@@ -22,7 +22,7 @@ SETTINGS_SCHEMA: Mapping[str, Json] = {
         },
         "headers": {
             "type": "object",
-            "additionalProperties": {"type": "string"},
+            "additionalProperties": {"type": ["string", "integer"]},
             "description": "Sent with each call; secrets belong into auth",
         },
         "auth": AUTH_SCHEMA,

@@ -14,6 +14,7 @@ from app.core.domain.document import kind, shown
 from app.core.domain.json_text import json_bytes
 from app.core.ports.connector import Connector
 
+LONGEST_MESSAGE = 200
 MOST_FIELDS = 20
 _LEVELS = ("debug", "info", "warning", "error")
 DESCRIBED = Described(
@@ -23,7 +24,7 @@ DESCRIBED = Described(
     settings_schema={
         "type": "object",
         "properties": {
-            "message": {"type": "string", "maxLength": 200, "description": "What the line says"},
+            "message": {"type": "string", "maxLength": LONGEST_MESSAGE, "description": "What the line says"},
             "level": {"enum": [*_LEVELS], "description": "info, if nothing is said"},
             "fields": {
                 "type": "array",
@@ -49,16 +50,21 @@ class LogConnector(Connector):
 
     async def run(self, call: ActionCall) -> Done | Failed:
         """Write one line."""
-        level, message, names = (call.settings.get(name) for name in ("level", "message", "fields"))
-        if level not in {None, *_LEVELS} or not isinstance(message, str | None) or not isinstance(names, list | None):
-            return invalid("level must be debug, info, warning or error, and fields a list", "invalid_settings")
+        if fault := _settings_fault(call.settings):
+            return invalid(fault, "invalid_settings")
+        level, names = call.settings.get("level", "info"), call.settings.get("fields", [])
         try:
             size = len(json_bytes(call.input))
         except ValueError as error:
             return invalid(f"the input has no size: {error}")
-        fields: dict[str, Json] = {"message": message, "kind": kind(call.input), "bytes": size, "key": call.key}
-        fields |= {"attempt": call.attempt, "fields": dict(_chosen(call.input, names or []))}
-        at = {"debug": _log.debug, "warning": _log.warning, "error": _log.error}.get(str(level), _log.info)
+        fields: dict[str, Json] = {
+            "message": call.settings.get("message"),
+            "kind": kind(call.input),
+            "bytes": size,
+            "key": call.key,
+        }
+        fields |= {"attempt": call.attempt, "fields": dict(_chosen(call.input, names))}
+        at = {"debug": _log.debug, "warning": _log.warning, "error": _log.error}.get(level, _log.info)
         at("connector.log", **{name: value for name, value in fields.items() if value not in (None, "", {})})
         return Done({"bytes": size})
 
@@ -67,10 +73,21 @@ class LogConnector(Connector):
         return None
 
 
-def _chosen(given: Json, names: list[Json]) -> Iterator[tuple[str, Json]]:
+def _settings_fault(settings: Mapping[str, Json]) -> str | None:
+    level, message, names = settings.get("level", "info"), settings.get("message", ""), settings.get("fields", [])
+    if not isinstance(level, str) or level not in _LEVELS:
+        return f"level must be one of {', '.join(_LEVELS)}"
+    if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
+        return f"message must be a text of at most {LONGEST_MESSAGE} characters"
+    if not isinstance(names, list) or len(names) > MOST_FIELDS or not all(isinstance(name, str) for name in names):
+        return f"fields must be a list of at most {MOST_FIELDS} names"
+    return None
+
+
+def _chosen(given: Json, names: list[str]) -> Iterator[tuple[str, Json]]:
     """Give the chosen fields, short; a list or an object is not looked into."""
     if isinstance(given, Mapping):
-        for name in names[:MOST_FIELDS]:
-            value = given.get(name) if isinstance(name, str) else None
+        for name in names:
+            value = given.get(name)
             if isinstance(value, str | int | float):
                 yield shown(name), value if isinstance(value, bool | float) else shown(str(value))
