@@ -80,6 +80,7 @@ class ActionCall:
 
     action: str
     input: Json
+    """What a person wrote for the action, filled in, unless `whole` is set."""
     settings: Mapping[str, Json]
     """The connection's; they fit the schema."""
     secrets: Mapping[str, bytes]
@@ -94,6 +95,12 @@ class ActionCall:
     """The W3C context of the attempt's span, to be sent along."""
     seconds: float = 30.0
     """For all of it."""
+    whole: bool = False
+    """True: the input is a payload as it came, written by a stranger, and is to be taken as a value.
+
+    An action whose input describes what to do (a path, a header, a body) must not read such a description out of it:
+    who sends payloads would choose the path.
+    """
 
 
 class Done(NamedTuple):
@@ -115,3 +122,8 @@ class Failed:
     """When the other side wants to be asked again."""
     maybe_done: bool = False
     """True: it was sent, and nobody knows whether it was carried out."""
+
+
+def invalid(message: str, code: str = "invalid_input") -> Failed:
+    """Say that there was nothing to do or to send, because of what a person wrote."""
+    return Failed(Failure.INVALID, code, message)

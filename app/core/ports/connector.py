@@ -1,9 +1,12 @@
 """A kind of outside system: what it can be asked to do."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.domain.connector import ActionCall, Described, Done, Failed
+from app.core.ports.outgoing import Outgoing
 
 
 class Connector(Protocol):
@@ -26,3 +29,15 @@ class Connector(Protocol):
     @abstractmethod
     async def check(self, call: ActionCall) -> Failed | None:
         """Tell whether a connection would work, without an effect; None: as far as one sees. `call.input` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorContext:
+    """What a process offers to the connectors that it makes."""
+
+    outgoing: Outgoing
+    """The guarded client. Who goes out by any other way goes past what operators have allowed."""
+
+
+MakeConnector = Callable[[ConnectorContext], Connector]
+"""What an entry point of the group `opsconnect.connectors` names. It is called once, and connects to nothing."""
