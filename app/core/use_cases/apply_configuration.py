@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.catalog.source_grammar import read_source
+from app.core.domain.difference import Difference
 from app.core.domain.document import Document, Findings, Part
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.registration import reference_of
 from app.core.domain.schema_grammar import SchemaFault
 from app.core.domain.secret_grammar import SecretFault
 from app.core.domain.source import Source
-from app.core.domain.source_difference import Difference, differences
+from app.core.domain.source_difference import differences
+from app.core.ports.configuration import Change, Configuration
 from app.core.ports.payload_schemas import PayloadSchemas
 from app.core.ports.secret_store import SecretStore
-from app.core.ports.source_registry import Change, SourceRegistry
+from app.core.ports.source_registry import SourceRegistry
 
 KEYS = ("sources",)
 LATER = {
@@ -47,6 +49,7 @@ class Plan:
 class ApplyConfiguration:
     """Validate a whole document, then apply all of it in one transaction."""
 
+    configuration: Configuration
     sources: SourceRegistry
     secrets: SecretStore
     schemas: PayloadSchemas
@@ -60,7 +63,7 @@ class ApplyConfiguration:
         # Only for the diff, so it does not matter that somebody may apply something else at this moment: what changed
         # is what the registry says.
         before = {source.name: source for source in await self.sources.all()}
-        changes = await self.sources.apply(wanted, dry_run=dry_run)
+        changes = (await self.configuration.apply(wanted, dry_run=dry_run)).sources
         planned = [
             PlannedSource(source.name, change, _diff(change, before.get(source.name), source))
             for source, change in zip(wanted, changes, strict=True)
