@@ -21,6 +21,8 @@ from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
+from app.adapters.postgres.configuration import PostgresConfiguration
+from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
@@ -45,19 +47,24 @@ from app.core.catalog.replays import takes_new_ids
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
+from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
 from app.core.policies.leased_rates import LeasedRates
+from app.core.policies.refreshing_caches import RefreshingCaches
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
 from app.core.policies.registering_sources import RegisteringSources
 from app.core.policies.shielded import Shielded
+from app.core.ports.configuration import Configuration
+from app.core.ports.connector import Connector
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -90,6 +97,9 @@ class Container:
     engine: AsyncEngine
     shield: Shielded
     sources: CachedSources
+    connected: CachedConnections
+    """What the configuration calls connections; `connections` lead to Postgres."""
+    configuration: Configuration
     rates: LeasedRates
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
@@ -142,9 +152,17 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(shield.write_counts)
         registrations = PostgresRegistrations(connections)
         sources = CachedSources(
-            RegisteringSources(PostgresSourceRegistry(connections), registrations),
+            PostgresSourceRegistry(connections),
             refresh_seconds=settings.source_refresh_seconds,
             on_failure=_failed("sources.not_refreshed"),
+        )
+        connected = CachedConnections(
+            PostgresConnectionRegistry(connections),
+            refresh_seconds=settings.source_refresh_seconds,
+            on_failure=_failed("connections.not_refreshed"),
+        )
+        configuration = RefreshingCaches(
+            RegisteringSources(PostgresConfiguration(connections), sources, registrations), sources, connected
         )
         outgoing = OutgoingOnDemand(agent=f"OpsConnect/{VERSION}", budget=_attempt(settings))
         stack.push_async_callback(outgoing.close)
@@ -166,6 +184,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
+        connectors: Mapping[str, Connector] = {}  # MERGE: those of app/infra/connectors.py
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -212,7 +231,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 check_health=CheckHealth(
                     needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
                 ),
-                apply_configuration=ApplyConfiguration(sources, references, schemas),
+                apply_configuration=ApplyConfiguration(
+                    configuration, sources, connected, connectors, references, schemas
+                ),
+                browse_connections=BrowseConnections(connected, sources),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),
                 offer_secret=offer,
@@ -221,6 +243,8 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             engine=engine,
             shield=shield,
             sources=sources,
+            connected=connected,
+            configuration=configuration,
             rates=LeasedRates(_rates(settings, stack)),
             breakers=breakers,
             refusal_book=refusal_book,
@@ -228,6 +252,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             duties=(
                 shield,
                 sources,
+                connected,
                 refusal_book,
                 *([replay_watch] if settings.replay_watch == "on" else []),
                 Upkeep(

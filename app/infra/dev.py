@@ -59,7 +59,7 @@ async def _first_sources(container: Container, data_dir: Path) -> str:
     if (old := known.get("demo")) and all(_is_lost(reference) for reference in old.secrets):
         missing.append(demo)
     if missing:
-        await container.sources.apply(missing)
+        await container.configuration.apply(missing)
     return path.read_text().strip()
 
 

@@ -18,7 +18,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON open_jobs, workers TO :"serving";
 GRANT SELECT, INSERT, DELETE ON finished_jobs TO :"serving";  -- DELETE: to be run again
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
 GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it
-GRANT SELECT ON registrations, sources, alembic_version TO :"serving";
+GRANT SELECT ON registrations, sources, connections, alembic_version TO :"serving";
 REVOKE EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) TO :"serving";
 COMMIT;

@@ -3,17 +3,17 @@
 import httpx
 import pytest
 
+from app.adapters.memory.connection_registry import MemoryConnectionRegistry
 from app.adapters.memory.event_store import MemoryEventStore
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
-from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.web.api import make_api
 from app.core.application import Application
 from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unavailable
-from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -23,6 +23,7 @@ from app.core.use_cases.ingest_webhook import Receipt, WebhookRequest
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
+from tests.applying import applying
 from tests.intake import intake_on
 from tests.refusals import a_refusal
 
@@ -50,7 +51,8 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
         browse_providers=BrowseProviders(),
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
-        apply_configuration=ApplyConfiguration(sources, secrets, JsonSchemas()),
+        apply_configuration=applying(secrets),
+        browse_connections=BrowseConnections(MemoryConnectionRegistry(), sources),
         browse_sources=BrowseSources(sources, registrations, ""),
         register_source=RegisterSource(sources, registrations, sealing),
         offer_secret=OfferSecret(registrations, sealing),

@@ -33,7 +33,7 @@ def one_database(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def database_url(one_database: str) -> str:
     """The same with nothing in it."""
-    asyncio.run(empty(one_database, *KEPT, "sources"))
+    asyncio.run(empty(one_database, *KEPT, "sources", "connections"))
     return one_database
 
 

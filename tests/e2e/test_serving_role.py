@@ -9,11 +9,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import event_id
@@ -46,6 +46,7 @@ FORBIDDEN = [
     "UPDATE registered_secrets SET sealed = ''",
     "DELETE FROM registered_secrets",
     "INSERT INTO sources (name, spec) VALUES ('mine', '{}')",
+    "UPDATE connections SET spec = '{}'",
     "UPDATE alembic_version SET version_num = '0000'",
     "CREATE TABLE mine (id int)",
     "ALTER TABLE events ADD mine int",
@@ -117,7 +118,7 @@ async def test_it_keeps_a_secret_that_is_expected_and_opens_no_registration(
         connections = [Connections(url, budget=PATIENT, largest=1) for url in (database_url, serving_url)]
         for each in connections:
             stack.push_async_callback(each.close)
-        await PostgresSourceRegistry(connections[0]).apply([Source("asana", "asana", verify=None)])
+        await PostgresConfiguration(connections[0]).apply([Source("asana", "asana", verify=None)])
         owner, serving = map(PostgresRegistrations, connections)
         assert not await serving.keep("asana", SEALED)
         with pytest.raises(Unavailable, match="the role lacks a right"):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connections import Connections
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.core.domain.errors import Forbidden
 from app.core.domain.source import OwnScheme, Source
 from app.infra.container import build
@@ -35,7 +35,7 @@ SIGNED = Source(
 @pytest.fixture
 async def shell(tmp_path: Path, database_url: str) -> Shell:
     connections = Connections(database_url, budget=PATIENT, largest=1)
-    await PostgresSourceRegistry(connections).apply([ASANA, OPEN, SIGNED])
+    await PostgresConfiguration(connections).apply([ASANA, OPEN, SIGNED])
     await connections.close()
     (tmp_path / "seal.key").write_text(f"{KEY}\n")
     return Shell(

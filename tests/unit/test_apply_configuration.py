@@ -5,16 +5,17 @@ from textwrap import dedent
 
 import pytest
 
+from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.memory.source_registry import MemorySourceRegistry
-from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.document import Document
 from app.core.domain.errors import Invalid
 from app.core.domain.source import OwnScheme, Place, Source
-from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
+from app.core.use_cases.apply_configuration import Plan
 from app.infra.configuration_file import parse
+from tests.applying import applying
 from tests.unit.bad_documents import BAD
 
 SECRETS = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO": "value-canary"}), "file": FileSecrets(Path("/none"))})
@@ -50,9 +51,7 @@ SALESFORCE = Source(
 
 async def applied(text: str, registry: MemorySourceRegistry | None = None, *, dry_run: bool = False) -> Plan:
     document = parse(dedent(text).encode(), "FILE")
-    return await ApplyConfiguration(registry or MemorySourceRegistry(), SECRETS, JsonSchemas())(
-        document, dry_run=dry_run
-    )
+    return await applying(SECRETS, MemoryConfiguration(registry))(document, dry_run=dry_run)
 
 
 async def test_a_good_document_becomes_sources() -> None:
@@ -134,13 +133,13 @@ async def test_one_bad_source_keeps_the_good_ones_from_being_applied() -> None:
 async def test_a_document_without_lines_is_refused_by_place_alone() -> None:
     document = Document({"sources": [{"name": "a", "provider": "b", "verify": None}]})
     with pytest.raises(Invalid) as refused:
-        await ApplyConfiguration(MemorySourceRegistry(), SECRETS, JsonSchemas())(document)
+        await applying(SECRETS)(document)
     assert refused.value.faults[0].where == "sources[0].verify"
 
 
 async def test_what_a_person_wrote_is_quoted_without_what_a_terminal_would_obey() -> None:
     document = Document({"sour\x1b[31mces": [], "a" * 500: 1, "\ud800": 1})
     with pytest.raises(Invalid) as refused:
-        await ApplyConfiguration(MemorySourceRegistry(), SECRETS, JsonSchemas())(document)
+        await applying(SECRETS)(document)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 400

@@ -39,8 +39,11 @@ class Registry(MemorySourceRegistry):
         await self._answer()
         return found
 
+    def put(self, source: Source) -> None:
+        self.by_name[source.name] = source
+
     def forget(self, name: str) -> None:
-        del self._sources[name]
+        del self.by_name[name]
 
     async def _answer(self) -> None:
         await self.answering.wait()
@@ -97,7 +100,7 @@ async def test_a_miss_is_not_remembered_so_that_a_source_works_once_it_is_applie
     registry = Registry()
     cached = CachedSources(registry)
     assert await cached.get("demo") is None
-    await registry.apply([DEMO])  # by another process
+    registry.put(DEMO)  # by another process
     assert await cached.get("demo") == DEMO
 
 
@@ -161,7 +164,7 @@ async def test_a_refresh_sees_changed_and_deleted_sources() -> None:
     cached = CachedSources(registry)
     await cached.refresh()
     changed = replace(DEMO, provider="c")
-    await registry.apply([changed])
+    registry.put(changed)
     registry.forget("gone")
     assert now(cached, "demo") == DEMO
     await cached.refresh()
@@ -185,37 +188,6 @@ async def test_an_answer_older_than_a_load_does_not_bring_a_deleted_source_back(
     assert await cached.get("demo") is None
 
 
-async def test_what_is_applied_here_is_known_here_at_once() -> None:
-    registry = Registry([DEMO])
-    cached = CachedSources(registry)
-    await cached.refresh()
-    changed = replace(DEMO, provider="c")
-    assert await cached.apply([changed]) == ["changed"]
-    assert now(cached, "demo") == changed
-
-
-async def test_a_refresh_that_began_before_an_apply_does_not_undo_it() -> None:
-    registry = Registry([DEMO])
-    cached = CachedSources(registry)
-    registry.answering.clear()
-    slow = asyncio.create_task(cached.refresh())
-    await until(lambda: registry.loads)
-    changed = replace(DEMO, provider="c")
-    applying = asyncio.create_task(cached.apply([changed]))
-    registry.answering.set()
-    await asyncio.gather(slow, applying)
-    assert now(cached, "demo") == changed
-
-
-async def test_an_apply_that_worked_is_no_failure_when_the_refresh_after_it_is() -> None:
-    failures: list[Exception] = []
-    registry = Registry()
-    cached = CachedSources(registry, on_failure=failures.append)
-    registry.away = True
-    assert await cached.apply([DEMO]) == ["created"]
-    assert len(failures) == 1
-
-
 async def test_the_duty_refreshes_again_and_again_tells_of_failures_and_stops_when_told() -> None:
     failures: list[Exception] = []
     registry = Registry()
@@ -224,7 +196,7 @@ async def test_the_duty_refreshes_again_and_again_tells_of_failures_and_stops_wh
     duty = asyncio.create_task(cached.run(stop))
     registry.away = True
     await until(lambda: len(failures) >= 2)
-    await registry.apply([DEMO])
+    registry.put(DEMO)
     registry.away = False
     await until(lambda: cached._known.get("demo") == DEMO)
     registry.forget("demo")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
@@ -22,8 +23,9 @@ BY_REFERENCE = replace(ASANA, secrets=("env:ASANA",))
 WRITTEN = {"name": "asana", "provider": "asana", "secrets": ["handshake:asana"]}
 
 
-def registry(house: House, *sources: Source) -> RegisteringSources:
-    return RegisteringSources(MemorySourceRegistry(sources), house.registrations)
+def registering(house: House, *sources: Source) -> RegisteringSources:
+    registry = MemorySourceRegistry(sources)
+    return RegisteringSources(MemoryConfiguration(registry), registry, house.registrations)
 
 
 async def is_pending(house: House) -> bool:
@@ -32,22 +34,22 @@ async def is_pending(house: House) -> bool:
 
 async def test_a_new_source_that_takes_its_secret_from_a_handshake_is_registered() -> None:
     house = House()
-    assert await registry(house).apply([BY_REFERENCE, replace(ASANA, name="other")]) == ["created", "created"]
+    assert await registering(house).apply([BY_REFERENCE, replace(ASANA, name="other")]) == (["created", "created"], [])
     assert not await is_pending(house)
-    assert await registry(house).apply([ASANA]) == ["created"]
+    assert await registering(house).apply([ASANA]) == (["created"], [])
     assert await is_pending(house)
 
 
 async def test_so_is_one_that_did_not_before() -> None:
     house = House()
-    assert await registry(house, BY_REFERENCE).apply([ASANA]) == ["changed"]
+    assert await registering(house, BY_REFERENCE).apply([ASANA]) == (["changed"], [])
     assert await is_pending(house)
 
 
 @pytest.mark.parametrize("again", [ASANA, replace(ASANA, body_limit_bytes=5)])
 async def test_one_that_did_so_already_is_not_registered_again(again: Source) -> None:
     house = House()
-    sources = registry(house)
+    sources = registering(house)
     await sources.apply([ASANA])
     house.now += PENDING
     await sources.apply([again])
@@ -56,7 +58,7 @@ async def test_one_that_did_so_already_is_not_registered_again(again: Source) ->
 
 async def test_a_dry_run_registers_nothing() -> None:
     house = House()
-    assert await registry(house).apply([ASANA], dry_run=True) == ["created"]
+    assert await registering(house).apply([ASANA], dry_run=True) == (["created"], [])
     assert not await is_pending(house)
 
 
@@ -66,10 +68,10 @@ class Away(MemoryRegistrations):
 
 
 async def planned(house: House, *, dry_run: bool = False) -> Plan:
-    sources = RegisteringSources(MemorySourceRegistry(), house.registrations)
-    apply = ApplyConfiguration(
-        sources, ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets}), JsonSchemas()
-    )
+    kept = MemoryConfiguration()
+    secrets = ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets})
+    configuration = RegisteringSources(kept, kept.sources, house.registrations)
+    apply = ApplyConfiguration(configuration, kept.sources, kept.connections, {}, secrets, JsonSchemas())
     return await apply(Document({"sources": [WRITTEN]}), dry_run=dry_run)
 
 

@@ -36,6 +36,7 @@ def written(source: Source) -> str:
         "body_limit_bytes": source.body_limit_bytes,
         "rate_per_second": source.rate_per_second,
         "public_url": source.public_url,
+        "run": source.run,
     }
     return orjson.dumps(spec).decode()
 
@@ -58,6 +59,7 @@ def read(text: str) -> Source:
             body_limit_bytes=spec.get("body_limit_bytes"),
             rate_per_second=spec.get("rate_per_second"),
             public_url=spec.get("public_url"),
+            run=_run(spec.get("run")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotUnderstood(f"{type(error).__name__}: {error}") from error
@@ -81,6 +83,12 @@ def _scheme(spec: Any) -> ListedScheme | OwnScheme | None:
     if not known or spec["scheme"] != _FIRST or spec["encoding"] not in {"hex", "base64"}:
         raise ValueError("another way to verify")
     return OwnScheme.of(header=spec["header"], prefix=spec["prefix"], encoding=spec["encoding"])
+
+
+def _run(spec: Any) -> str | None:
+    if spec is not None and not isinstance(spec, str):
+        raise ValueError("another way to run something")
+    return spec
 
 
 def _settings(spec: Any) -> Iterable[tuple[str, str]]:

@@ -119,6 +119,15 @@ sources = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("spec", JSON, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 registrations = Table(
     "registrations",
     metadata,

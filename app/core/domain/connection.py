@@ -1,12 +1,9 @@
 """A connection: one configured use of a connector."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from app.core.domain.connector import Json
-
-_NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +13,7 @@ class Connection:
     name: str
     """Spelled as a source's."""
     connector: str
-    settings: Mapping[str, Json] = _NOTHING
+    settings: Mapping[str, Json] = field(default_factory=dict)
     """What its connector's schema asks for; never a secret."""
     secrets: tuple[tuple[str, str], ...] = ()
     """References (`env:NAME`, `file:PATH`) by the name that the connector gives them."""

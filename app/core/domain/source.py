@@ -87,3 +87,5 @@ class Source:
     """The most deliveries that are taken, from all processes together; None: any number."""
     public_url: str | None = None
     """The address that the provider was given, for providers that sign it."""
+    run: str | None = None
+    """What its events set going: a connection, or a connector that needs no settings, and its action (`sink.post`)."""

@@ -2,35 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 
+from app.core.domain.difference import Difference, compared
 from app.core.domain.source import ListedScheme, OwnScheme, Source
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that changed. None: it was, or is, not given."""
-
-    field: str
-    """As it is written: `verify.header`."""
-    old: str | None
-    new: str | None
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.old or 'not given'} → {self.new or 'not given'}"
 
 
 def differences(old: Source, new: Source) -> tuple[Difference, ...]:
     """Compare two versions field by field. Secrets are references, so they may be shown."""
     both_own = isinstance(old.verify, OwnScheme) and isinstance(new.verify, OwnScheme)
-    before, after = _written(old, in_detail=both_own), _written(new, in_detail=both_own)
-    fields = list(dict.fromkeys([*after, *before]))
-    return tuple(
-        Difference(field, before.get(field), after.get(field))
-        for field in fields
-        if before.get(field) != after.get(field)
-    )
+    return compared(_written(old, in_detail=both_own), _written(new, in_detail=both_own))
 
 
 def written(source: Source) -> dict[str, str]:
@@ -52,6 +33,7 @@ def _written(source: Source, *, in_detail: bool) -> dict[str, str | None]:
         "body_limit": f"{source.body_limit_bytes} bytes" if source.body_limit_bytes is not None else None,
         "limits.rate": f"{source.rate_per_second:g}/s" if source.rate_per_second is not None else None,
         "public_url": source.public_url,
+        "run": source.run,
     }
 
 

@@ -2,42 +2,39 @@
 
 from collections.abc import Sequence
 
+from app.core.domain.connection import Connection
 from app.core.domain.errors import OpsConnectError
 from app.core.domain.registration import expects_secrets
 from app.core.domain.source import Source
+from app.core.ports.configuration import Applied, Configuration
 from app.core.ports.registrations import Registrations
-from app.core.ports.source_registry import Change, SourceRegistry
+from app.core.ports.source_registry import SourceRegistry
 
 
-class RegisteringSources(SourceRegistry):
-    """A registry in front of a registry.
+class RegisteringSources(Configuration):
+    """A configuration in front of a configuration.
 
     Only a source that did not take its secrets so before is registered: files are applied again and again, by machines
     too, and a door that each of them opens is never shut.
     """
 
-    def __init__(self, inner: SourceRegistry, registrations: Registrations) -> None:
+    def __init__(self, inner: Configuration, sources: SourceRegistry, registrations: Registrations) -> None:
         self._inner = inner
+        self._sources = sources
         self._registrations = registrations
 
-    async def get(self, name: str) -> Source | None:
-        """Ask the registry."""
-        return await self._inner.get(name)
-
-    async def all(self) -> Sequence[Source]:
-        """Ask the registry."""
-        return await self._inner.all()
-
-    async def apply(self, sources: Sequence[Source], *, dry_run: bool = False) -> Sequence[Change]:
+    async def apply(
+        self, sources: Sequence[Source], connections: Sequence[Connection] = (), *, dry_run: bool = False
+    ) -> Applied:
         """Apply, then open a registration of each that expects secrets from now on."""
         if dry_run or not any(expects_secrets(source) for source in sources):
-            return await self._inner.apply(sources, dry_run=dry_run)
-        expected = {source.name for source in await self._inner.all() if expects_secrets(source)}
-        changes = await self._inner.apply(sources)
+            return await self._inner.apply(sources, connections, dry_run=dry_run)
+        expected = {source.name for source in await self._sources.all() if expects_secrets(source)}
+        applied = await self._inner.apply(sources, connections)
         for source in sources:
             if expects_secrets(source) and source.name not in expected:
                 await self._open(source.name)
-        return changes
+        return applied
 
     async def _open(self, name: str) -> None:
         try:
