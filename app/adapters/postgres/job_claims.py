@@ -12,9 +12,9 @@ from uuid import uuid4
 from app.adapters.postgres.connections import Connections, Session
 from app.adapters.postgres.job_rows import read_plan, read_steps, written_steps
 from app.core.domain.errors import RowBlocked, RowFault, Unavailable
-from app.core.domain.exact_json import write
 from app.core.domain.ids import EventId, JobId
 from app.core.domain.job import FINISHED, TRANSITIONS, ExecutionStatus, JobStatus
+from app.core.domain.json_text import json_ascii
 from app.core.ports.job_claims import (
     MOST_LOSSES,
     SUSPECT_AFTER,
@@ -155,7 +155,7 @@ class PostgresJobClaims(JobClaims):
                 [one.job_id for one in progress],
                 [one.token for one in progress],
                 [written_steps(one.steps) for one in progress],
-                [None if one.result is None else write(one.result) for one in progress],
+                [None if one.result is None else json_ascii(one.result) for one in progress],
             )
         return {JobId(str(row["id"])) for row in rows}
 
@@ -222,7 +222,7 @@ async def _settle(session: Session, settlements: Sequence[Settlement]) -> set[Jo
             status.value,
             one.execution.value,
             written_steps(one.steps),
-            None if one.result is None else write(one.result),
+            None if one.result is None else json_ascii(one.result),
             one.error_message,
             one.fingerprint,
             one.delay_seconds,

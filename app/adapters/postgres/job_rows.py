@@ -1,13 +1,14 @@
 """Jobs as the columns hold them: plan, steps and executions as JSON, written so that another version can read them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from app.core.domain.connector import Failure
-from app.core.domain.exact_json import read, write
 from app.core.domain.ids import EventId, JobId
 from app.core.domain.job import Execution, ExecutionStatus, Job, JobStatus
+from app.core.domain.json_text import json_ascii
 from app.core.domain.retry import Backoff, RetryPolicy
 from app.core.domain.step import StepPlan, StepRecord, StepStatus
 
@@ -16,14 +17,14 @@ _USUAL = RetryPolicy()
 
 def written_plan(plan: Sequence[StepPlan]) -> str:
     """Write what is planned."""
-    return write([_plan(step) for step in plan])
+    return json_ascii([_plan(step) for step in plan])
 
 
 def read_plan(text: str) -> tuple[StepPlan, ...]:
     """Read what is planned."""
     return tuple(
         StepPlan(step["name"], step["use"], step["action"], step.get("input"), _retry(step.get("retry")))
-        for step in read(text)
+        for step in json.loads(text)
     )
 
 
@@ -63,12 +64,12 @@ def _read_backoff(told: Sequence[Any]) -> Backoff:
 
 def written_steps(steps: Sequence[StepRecord]) -> str:
     """Write how far the steps got."""
-    return write([_step(step) for step in steps])
+    return json_ascii([_step(step) for step in steps])
 
 
 def read_steps(text: str, plan: Sequence[StepPlan]) -> tuple[StepRecord, ...]:
     """Read how far the steps got: one for each planned one, those that were not begun included."""
-    known = {step["name"]: step for step in read(text)}
+    known = {step["name"]: step for step in json.loads(text)}
     return tuple(_read_step(known[step.name]) if step.name in known else StepRecord(step.name) for step in plan)
 
 
@@ -115,15 +116,15 @@ def job(row: Any, *, whole: bool) -> Job:
         due_at=row["due_at"] if row["status"] == JobStatus.RETRYING else None,
         error_message=row["error_message"],
         fingerprint=row["fingerprint"],
-        result=None if row["result"] is None else read(row["result"]),
-        payload=read(row["payload"]) if whole and row["payload"] is not None else None,
+        result=None if row["result"] is None else json.loads(row["result"]),
+        payload=json.loads(row["payload"]) if whole and row["payload"] is not None else None,
         steps=read_steps(row["steps"], plan) if whole else (),
         executions=_executions(row) if whole else (),
     )
 
 
 def _executions(row: Any) -> tuple[Execution, ...]:
-    ended = [_read_execution(read(text)) for text in row["executions"]]
+    ended = [_read_execution(json.loads(text)) for text in row["executions"]]
     if row["claimed_at"] is not None:
         ended.append(Execution(row["attempt"], ExecutionStatus.RUNNING, row["claimed_at"]))
     return tuple(ended)

@@ -14,7 +14,7 @@ from jmespath.parser import ParsedResult
 
 from app.core.domain.connector import Json
 from app.core.domain.errors import Fault, Invalid
-from app.core.domain.exact_json import write
+from app.core.domain.json_text import json_ascii
 
 _EXPRESSION = re.compile(r"\$\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
 
@@ -52,4 +52,4 @@ def _compiled(expression: str) -> ParsedResult:
 
 
 def _written(value: Json) -> str:
-    return value if isinstance(value, str) else "" if value is None else write(value)
+    return value if isinstance(value, str) else "" if value is None else json_ascii(value)

@@ -1,4 +1,7 @@
-"""Writing values as JSON, exactly or not at all."""
+"""Writing values as JSON, exactly or not at all.
+
+By the standard library: orjson reads integers above 64 bits as floats, and refuses to write them.
+"""
 
 import json
 from typing import Any
@@ -10,15 +13,24 @@ def json_bytes(value: Any) -> bytes:
     Raises `ValueError` for what no reader would give back as it was: NaN, an infinite number (`1e400` is read as one),
     an integer too long for Python to write, nesting too deep, anything that JSON has no word for.
     """
+    text = _written(value, ensure_ascii=False)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError:
+        return json_ascii(value).encode()
+
+
+def json_ascii(value: Any) -> str:
+    """Write a value in one line of ASCII, for databases that take not every character. Raises as `json_bytes` does."""
+    return _written(value, ensure_ascii=True)
+
+
+def _written(value: Any, *, ensure_ascii: bool) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
     except TypeError:
         raise ValueError("it holds something that JSON has no word for") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except ValueError as error:
         raise ValueError(f"it cannot be written as JSON: {str(error).partition(':')[0]}") from None
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()

@@ -6,6 +6,7 @@ got: what is done is not done again; what may be done is done again with the sam
 to repeat, which is parked for a person.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,6 @@ from random import Random
 from app.core.domain.connector import Done, Effect, Failed, Json
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import RowFault
-from app.core.domain.exact_json import read
 from app.core.domain.job import ExecutionStatus, Move
 from app.core.domain.job_input import payload_of
 from app.core.domain.step import StepPlan, StepRecord, StepStatus, idempotency_key
@@ -151,7 +151,7 @@ class RunJob:
 
 def _payload(job: ClaimedJob) -> Json:
     if job.payload is not None:
-        return read(job.payload)
+        return json.loads(job.payload)
     return payload_of(job.content_type, job.body or b"")
 
 

@@ -11,8 +11,8 @@ from app.core.domain.address import AllowPrivate
 from app.core.domain.connection import Connection
 from app.core.domain.connector import Action, ActionCall, Done, Failed, Failure, Json
 from app.core.domain.errors import Invalid, SecretMissing, Unavailable
-from app.core.domain.exact_json import write
 from app.core.domain.expression import filled
+from app.core.domain.json_text import json_ascii
 from app.core.domain.step import StepPlan, StepRecord
 from app.core.ports.connector import Connector
 from app.core.ports.secret_store import SecretStore
@@ -79,6 +79,7 @@ class TryStep:
                 attempt=step.tries,
                 traceparent=traceparent,
                 seconds=self.seconds,
+                whole=plan.input is None,
             )
         except Invalid as error:
             return Failed(Failure.INVALID, "invalid_input", str(error))
@@ -94,7 +95,7 @@ async def _called(connector: Connector, call: ActionCall) -> Done | Failed:
         async with asyncio.timeout(call.seconds + GRACE_SECONDS):
             outcome = await connector.run(call)
         if isinstance(outcome, Done):
-            write(outcome.output)
+            json_ascii(outcome.output)
     except TimeoutError:
         return Failed(Failure.RETRY, "timeout", f"it did not end within {call.seconds:g} s", maybe_done=True)
     except Exception as error:  # noqa: BLE001
