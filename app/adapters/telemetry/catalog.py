@@ -67,7 +67,7 @@ ATTRIBUTES = {
     "opsconnect.jobs": "jobs that the event became",
     "opsconnect.job_id": "the job",
     "opsconnect.flow": "the flow that it is a run of, where it is one",
-    "opsconnect.connection": "the connection, or the connector that needs none; of an execution, that of its first step",
+    "opsconnect.connection": "the connection, or the connector without one; of an execution that of its first step",
     "opsconnect.connector": "the kind of outside system; empty where there is no such connection",
     "opsconnect.action": "what it was asked to do; empty where nobody named an action",
     "opsconnect.step": "the step's name",
@@ -186,11 +186,11 @@ SUSPECTED_REPLAYS = Metric(
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
 EVENTS_PLANNED = Metric(
     "opsconnect_events_planned_total", "counter",
-    "Events taken from the inbox; jobs: planned (it became jobs), none (nobody wants it, or it cannot be read)", ("jobs",),
+    "Events taken from the inbox; jobs: some, or none (nobody wants it, or it cannot be read)", ("jobs",),
 )  # fmt: skip
 EXECUTIONS = Metric(
     "opsconnect_executions_total", "counter",
-    "Claims of jobs that ended: completed, failed, parked (for a person), returned (this worker left), lost (its lease)",
+    "Claims of jobs that ended: completed, failed, parked (for a person), returned (the worker left), lost (the lease)",
     ("outcome",),
 )  # fmt: skip
 STEPS = Metric(
@@ -206,11 +206,9 @@ JOB_WAIT_SECONDS = Metric(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0),
 )  # fmt: skip
 OPEN_JOBS = Metric(
-    "opsconnect_open_jobs",
-    "gauge",
-    "Jobs that are not finished, in the whole database, looked at every 10 s",
+    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished; looked at every 10 s",
     ("status",),
-)
+)  # fmt: skip
 QUEUE_AGE_SECONDS = Metric(
     "opsconnect_queue_age_seconds", "gauge", "How long the job has waited that is due the longest; looked at every 10 s"
 )
@@ -269,6 +267,6 @@ EXECUTION_ENDED = LogEvent(
 )  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, EXECUTION_ENDED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED, TELEMETRY_FAILED,
-    EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, EXECUTION_ENDED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED,
+    TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip

@@ -48,7 +48,7 @@ class JobMetrics(Collector):
 
     def planned(self, jobs: int) -> None:
         """Count one planned event."""
-        self._planned.labels("planned" if jobs else "none").inc()
+        self._planned.labels("some" if jobs else "none").inc()
 
     def executed(self, record: ExecutionRecord) -> None:
         """Count one execution and its tries."""

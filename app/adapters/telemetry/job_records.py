@@ -1,8 +1,8 @@
 """The workers' telemetry: spans by the OpenTelemetry SDK, metrics, and one line an execution.
 
-A job goes on in the trace of the request that brought its event: the span of its planning and those of its executions are
-children of that request's span. Each execution is linked to the one before; each try at a step is a client span of its
-own, whose context goes along to the other side.
+A job goes on in the trace of the request that brought its event: the span of its planning and those of its executions
+are children of that request's span. Each execution is linked to the one before; each try at a step is a client span of
+its own, whose context goes along to the other side.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ class RecordedJobs(JobTelemetry):
         self._metrics.planned(len(jobs))
         if jobs and self._tracer:
             trace = self._started(catalog.PLAN.name, SpanKind.INTERNAL, event.traceparent, started_ns)
-            told = {
+            told: dict[str, str | int] = {
                 "opsconnect.source": event.source,
                 "opsconnect.event_id": event.id,
                 "opsconnect.jobs": len(jobs),
