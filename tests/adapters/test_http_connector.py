@@ -5,7 +5,7 @@ import hmac
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -214,7 +214,8 @@ async def test_a_secret_that_is_missing_is_named(subject: Subject, name: str) ->
 
 async def test_a_delivery_is_believed_by_the_library_of_standard_webhooks(subject: Subject) -> None:
     """On every attempt under the same id, at the time of that attempt."""
-    for attempt, clock in ((1, lambda: NOW), (2, time.time)):
+    clocks: list[Callable[[], float]] = [lambda: NOW, time.time]
+    for attempt, clock in enumerate(clocks, start=1):
         subject.connector = HttpConnector(subject.client, clock)
         settings = {"auth": {"kind": "bearer"}}
         seen = await subject.sent("deliver", {"json": {"type": "ü"}}, settings=settings, attempt=attempt)

@@ -198,8 +198,14 @@ SUSPECTED_REPLAY = LogEvent(
     "its bytes came to the source before, as the event `of`; some five a second are told, the metric has all",
     ("source", "event_id", "of"),
 )  # fmt: skip
+CONNECTOR_LOG = LogEvent(
+    "connector.log", "as the connection says, by default info",
+    "the connector `log` was run: its connection's message, kind and size of the payload, and the values of those"
+    " fields that the connection chose",
+    ("message", "kind", "bytes", "key", "attempt", "fields"),
+)  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED, TELEMETRY_FAILED,
-    EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, SUSPECTED_REPLAY, CONNECTOR_LOG, LOG_DROPPED,
+    TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip
