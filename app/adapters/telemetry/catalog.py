@@ -265,8 +265,14 @@ EXECUTION_ENDED = LogEvent(
     ("job_id", "event_id", "flow", "connection", "attempt", "outcome", "steps", "waited_ms", "total_ms", "trace_id",
      "code", "retry_in_s"),
 )  # fmt: skip
+CONNECTOR_LOG = LogEvent(
+    "connector.log", "as the connection says, by default info",
+    "the connector `log` was run: its connection's message, kind and size of the payload, and the values of those"
+    " fields that the connection chose",
+    ("message", "kind", "bytes", "key", "attempt", "fields"),
+)  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, EXECUTION_ENDED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, EXECUTION_ENDED, CONNECTION_REFUSED, SUSPECTED_REPLAY, CONNECTOR_LOG, LOG_DROPPED,
     TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip
