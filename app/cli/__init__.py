@@ -236,7 +236,7 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the sources be what a file says. Applying it again changes nothing."""
+    """Make sources and connections be what a file says. Applying it again changes nothing."""
     with failing_clearly():
         plan = _applied(file, dry_run=dry_run)
         if as_json:
@@ -254,10 +254,11 @@ def _applied(file: str, *, dry_run: bool) -> Plan:
 
 
 def _show(plan: Plan) -> None:
-    width = max((len(source.name) for source in plan.sources), default=0)
-    for source in plan.sources:
-        lines = [str(difference) for difference in source.diff] or [""]
-        head = Text.assemble((f"{source.change:<9}", COLOURS[source.change]), "  ", f"{source.name:<{width}}")
+    planned = [*(("source", one) for one in plan.sources), *(("connection", one) for one in plan.connections)]
+    width = max((len(one.name) for _, one in planned), default=0)
+    for kind, one in planned:
+        lines = [str(difference) for difference in one.diff] or [""]
+        head = Text.assemble((f"{one.change:<9}", COLOURS[one.change]), f"  {kind:<10}  {one.name:<{width}}")
         for number, line in enumerate(lines):
             start = head if number == 0 else Text(" " * len(head))
             text = Text.assemble(start, "  ", line)
@@ -265,8 +266,8 @@ def _show(plan: Plan) -> None:
             say(text)
     for warning in plan.warnings:
         say(Text.assemble(("warning", "yellow"), "  ", str(warning)), stderr=True)
-    counts = {change: sum(source.change == change for source in plan.sources) for change in COLOURS}
-    total = ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "no sources in it"
+    counts = {change: sum(one.change == change for _, one in planned) for change in COLOURS}
+    total = ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "nothing in it"
     say(f"\n{total}." if plan.applied else f"\n{total}. A dry run: nothing was written.")
 
 
@@ -289,9 +290,10 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import providers, refusals, sources  # noqa: E402 (they speak through what stands above)
+from app.cli import connections, providers, refusals, sources  # noqa: E402 (they speak through what stands above)
 from app.cli.send import send  # noqa: E402
 
+cli.add_typer(connections.commands, name="connections")
 cli.add_typer(providers.commands, name="providers")
 cli.add_typer(refusals.commands, name="refusals")
 cli.add_typer(sources.commands, name="sources")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -25,6 +26,7 @@ class Application:
     release_refusal: ReleaseRefusal
     check_health: CheckHealth
     apply_configuration: ApplyConfiguration
+    browse_connections: BrowseConnections
     browse_sources: BrowseSources
     register_source: RegisterSource
     offer_secret: OfferSecret

@@ -58,11 +58,13 @@ from app.core.policies.refusal_book import RefusalBook, RefusalBounds
 from app.core.policies.registering_sources import RegisteringSources
 from app.core.policies.shielded import Shielded
 from app.core.ports.configuration import Configuration
+from app.core.ports.connector import Connector
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -182,6 +184,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
+        connectors: Mapping[str, Connector] = {}  # MERGE: those of app/infra/connectors.py
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -228,7 +231,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 check_health=CheckHealth(
                     needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
                 ),
-                apply_configuration=ApplyConfiguration(configuration, sources, references, schemas),
+                apply_configuration=ApplyConfiguration(
+                    configuration, sources, connected, connectors, references, schemas
+                ),
+                browse_connections=BrowseConnections(connected, sources),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),
                 offer_secret=offer,

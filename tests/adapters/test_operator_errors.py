@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from app.adapters.memory.connection_registry import MemoryConnectionRegistry
 from app.adapters.memory.event_store import MemoryEventStore
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.registrations import MemoryRegistrations
@@ -12,6 +13,7 @@ from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.web.api import make_api
 from app.core.application import Application
 from app.core.domain.errors import OutcomeUnknown, RowBlocked, RowRejected, Unavailable
+from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
@@ -50,6 +52,7 @@ async def test_a_release_that_fails_says_whether_to_try_again(error: Exception, 
         release_refusal=ReleaseRefusal(refusals, failing),
         check_health=CheckHealth(needed=(), wanted=()),
         apply_configuration=applying(secrets),
+        browse_connections=BrowseConnections(MemoryConnectionRegistry(), sources),
         browse_sources=BrowseSources(sources, registrations, ""),
         register_source=RegisterSource(sources, registrations, sealing),
         offer_secret=OfferSecret(registrations, sealing),

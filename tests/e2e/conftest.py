@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from app.adapters.postgres.configuration import PostgresConfiguration
+from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
@@ -40,9 +41,15 @@ def configure(database_url: str, *sources: dict[str, Any]) -> None:
         connections = Connections(database_url, budget=PATIENT, largest=1)
         stores = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": SECRET}), "file": FileSecrets()})
         try:
-            await ApplyConfiguration(
-                PostgresConfiguration(connections), PostgresSourceRegistry(connections), stores, JsonSchemas()
-            )(Document({"sources": list(sources)}))
+            apply = ApplyConfiguration(
+                PostgresConfiguration(connections),
+                PostgresSourceRegistry(connections),
+                PostgresConnectionRegistry(connections),
+                {},
+                stores,
+                JsonSchemas(),
+            )
+            await apply(Document({"sources": list(sources)}))
         finally:
             await connections.close()
 

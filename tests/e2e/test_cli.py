@@ -63,7 +63,7 @@ def shell(tmp_path: Path, database_url: str) -> Shell:
 
 async def test_applying_creates_then_changes_nothing_then_shows_what_changed(shell: Shell) -> None:
     assert shell("apply", "-f", "opsconnect.yaml") == Answer(
-        0, ["created    demo", "created    salesforce", "", "2 created."], []
+        0, ["created    source      demo", "created    source      salesforce", "", "2 created."], []
     )
     assert shell("apply", "-f", "opsconnect.yaml").out[-1] == "2 unchanged."
     changed = FILE.replace("X-A}", "X-B, prefix: v1=}")
@@ -71,9 +71,9 @@ async def test_applying_creates_then_changes_nothing_then_shows_what_changed(she
     assert dry_run == Answer(
         0,
         [
-            "changed    demo        verify.header: x-a → x-b",
-            "                       verify.prefix: not given → v1=",
-            "unchanged  salesforce",
+            "changed    source      demo        verify.header: x-a → x-b",
+            "                                   verify.prefix: not given → v1=",
+            "unchanged  source      salesforce",
             "",
             "1 changed, 1 unchanged. A dry run: nothing was written.",
         ],
@@ -92,6 +92,7 @@ async def test_json_gives_the_plan_and_nothing_else_on_stdout(shell: Shell) -> N
         {"name": "demo", "change": "created", "diff": []},
         {"name": "salesforce", "change": "created", "diff": []},
     ]
+    assert plan["connections"] == []
     assert [warning["where"] for warning in plan["warnings"]] == ["line 3, sources[0].secrets[0]"]
 
 
@@ -170,7 +171,7 @@ async def test_a_terminal_that_knows_no_arrows_gets_an_escape(shell: Shell) -> N
     shell.variables["PYTHONIOENCODING"] = "ascii"
     shell("apply", "-f", "opsconnect.yaml")
     answer = shell("apply", "-f", "-", stdin=FILE.replace("X-A", "X-B"))
-    assert answer.out[0] == "changed    demo        verify.header: x-a \\u2192 x-b"
+    assert answer.out[0] == "changed    source      demo        verify.header: x-a \\u2192 x-b"
 
 
 async def test_a_url_with_options_means_the_same_to_every_command(shell: Shell) -> None:

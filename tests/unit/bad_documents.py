@@ -1,4 +1,4 @@
-"""Documents that cannot be applied, each with everything that is said about it: see bad_documents.txt."""
+"""Documents that cannot be applied, each with everything that is said about it: see the files of cases beside this."""
 
 from pathlib import Path
 
@@ -15,3 +15,4 @@ def read_cases(name: str) -> list[tuple[str, list[str]]]:
 
 
 BAD = read_cases("bad_documents.txt")
+BAD_CONNECTIONS = read_cases("bad_connections.txt")

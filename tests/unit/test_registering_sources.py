@@ -68,10 +68,10 @@ class Away(MemoryRegistrations):
 
 
 async def planned(house: House, *, dry_run: bool = False) -> Plan:
-    registry = MemorySourceRegistry()
+    kept = MemoryConfiguration()
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets})
-    configuration = RegisteringSources(MemoryConfiguration(registry), registry, house.registrations)
-    apply = ApplyConfiguration(configuration, registry, secrets, JsonSchemas())
+    configuration = RegisteringSources(kept, kept.sources, house.registrations)
+    apply = ApplyConfiguration(configuration, kept.sources, kept.connections, {}, secrets, JsonSchemas())
     return await apply(Document({"sources": [WRITTEN]}), dry_run=dry_run)
 
 

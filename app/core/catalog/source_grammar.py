@@ -9,6 +9,7 @@ from app.core.catalog.provider import Encoding, Provider, Scheme
 from app.core.catalog.rows import Malformed, read_scheme
 from app.core.catalog.sources import signs_url
 from app.core.domain.document import Part, kind, shown
+from app.core.domain.name_grammar import read_name
 from app.core.domain.registration import reference_of
 from app.core.domain.request_grammar import (
     read_address,
@@ -18,14 +19,15 @@ from app.core.domain.request_grammar import (
     read_rate,
     read_size,
 )
+from app.core.domain.run_grammar import Runnable, read_run
 from app.core.domain.schema_grammar import SchemaFault, read_schema
 from app.core.domain.secret_grammar import HOW_TO_LIST_SECRETS, SecretFault, read_secrets
 from app.core.domain.secret_use import SecretUse
-from app.core.domain.source import NAME, ListedScheme, OwnScheme, Source
+from app.core.domain.source import ListedScheme, OwnScheme, Source
 
 KEYS = (
     *("name", "provider", "scheme", "verify", "tolerance", "secrets", "settings", "public_url"),
-    *("delivery_key", "type", "schema", "body_limit", "limits"),
+    *("delivery_key", "type", "schema", "body_limit", "limits", "run"),
 )
 LIMIT_KEYS = ("rate",)
 LATER = {"poll": "polling is not in this version: a source takes webhooks only"}
@@ -45,12 +47,17 @@ _LONGEST_SETTING = 65_536
 _PREFIX = re.compile(r"(?:[!-~][ -~]{0,63})?")
 
 
-def read_source(part: Part, secret_fault: SecretFault, schema_fault: SchemaFault) -> Source | None:
-    """Read one source. Faults go to the part's findings; the source is worth something only when there are none."""
+def read_source(
+    part: Part, secret_fault: SecretFault, schema_fault: SchemaFault, runnable: Mapping[str, Runnable]
+) -> Source | None:
+    """Read one source; `runnable` is what it may run, by name.
+
+    Faults go to the part's findings; the source is worth something only when there are none.
+    """
     keys = part.mapping(KEYS, later=LATER)
     if keys is None:
         return None
-    name = _name(part, keys.get("name"))
+    name = read_name(part, keys.get("name"), "it ends the address, as in /api/v1/webhooks/NAME", "name: demo")
     if isinstance(part.value, dict) and "poll" in part.value:
         return None  # what else a polled source needs is not known yet
     provider = _provider(part, keys.get("provider"))
@@ -65,6 +72,7 @@ def read_source(part: Part, secret_fault: SecretFault, schema_fault: SchemaFault
     schema = read_schema(keys["schema"], schema_fault) if "schema" in keys else None
     body_limit = read_size(keys["body_limit"]) if "body_limit" in keys else None
     rate = _rate(keys["limits"]) if "limits" in keys else None
+    run = read_run(keys["run"], runnable) if "run" in keys else None
     public_url = read_address(keys["public_url"]) if "public_url" in keys else None
     if scheme is not None and "public_url" not in keys and signs_url(scheme):
         part.fault(f"is missing: {provider} signs the address that it was given, which a proxy may hide", "public_url")
@@ -84,21 +92,8 @@ def read_source(part: Part, secret_fault: SecretFault, schema_fault: SchemaFault
         body_limit_bytes=body_limit,
         rate_per_second=rate,
         public_url=public_url,
+        run=run,
     )
-
-
-def _name(source: Part, part: Part | None) -> str | None:
-    if part is None:
-        source.fault("is missing: it ends the address, as in /api/v1/webhooks/NAME", "name")
-        return None
-    text = part.text("name: demo")
-    if text is None or NAME.fullmatch(text):
-        return text
-    part.fault(
-        f'"{shown(text)}" cannot be a name: 1 to 63 lower-case letters, digits, hyphens and underscores, '
-        "with a letter or digit at both ends"
-    )
-    return None
 
 
 def _provider(source: Part, part: Part | None) -> str | None:

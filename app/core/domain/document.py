@@ -1,6 +1,6 @@
 """A document that a person wrote: plain values that know their line, read part by part, all faults at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -11,6 +11,7 @@ DocumentPath = tuple[str | int, ...]
 """The keys and indices that lead from the top to a place."""
 
 LONGEST_SHOWN = 60
+MOST_NAMED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Part:
             if later and key in later:
                 self.fault(later[key], key)
             elif key not in known:
-                self.fault(f"is not a key here; {_nearest(str(key), known)}", str(key))
+                self.fault(f"is not a key here; {nearest(str(key), known)}", str(key))
             else:
                 parts[key] = Part(value, (*self.path, key), self.findings)
         return parts
@@ -117,6 +118,11 @@ def shown(text: str) -> str:
     return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
 
 
-def _nearest(key: str, known: Sequence[str]) -> str:
-    close = get_close_matches(key.lower(), known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+def nearest(word: str, known: Collection[str]) -> str:
+    """Say which of those that are known was perhaps meant, or else which there are."""
+    close = get_close_matches(word.lower(), known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    names = [*known][:MOST_NAMED]
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"known are {', '.join(names)}{more}" if names else "there are none"

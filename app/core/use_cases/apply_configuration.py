@@ -1,32 +1,30 @@
 """Making the configuration be what a document says, or saying everything that is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from app.core.catalog.source_grammar import read_source
+from app.core.catalog.document_grammar import Judges, Wanted, read_document
+from app.core.domain import connection_difference, source_difference
+from app.core.domain.connection import Connection
 from app.core.domain.difference import Difference
-from app.core.domain.document import Document, Findings, Part
+from app.core.domain.document import Document, DocumentPath
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.registration import reference_of
-from app.core.domain.schema_grammar import SchemaFault
-from app.core.domain.secret_grammar import SecretFault
 from app.core.domain.source import Source
-from app.core.domain.source_difference import differences
 from app.core.ports.configuration import Change, Configuration
+from app.core.ports.connection_registry import ConnectionRegistry
+from app.core.ports.connector import Connector
 from app.core.ports.payload_schemas import PayloadSchemas
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import SourceRegistry
 
-KEYS = ("sources",)
-LATER = {
-    "connections": "connections are not in this version: leave this part out",
-    "flows": "flows are not in this version: leave this part out",
-}
+Named = TypeVar("Named", Source, Connection)
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedSource:
-    """What applying does, or did, to one source."""
+class Planned:
+    """What applying does, or did, to one source or connection."""
 
     name: str
     change: Change
@@ -40,9 +38,10 @@ class Plan:
 
     applied: bool
     """False: it was a dry run, and nothing was written."""
-    sources: tuple[PlannedSource, ...]
+    sources: tuple[Planned, ...]
+    connections: tuple[Planned, ...]
     warnings: tuple[Fault, ...]
-    """What does not stand in the way: secrets that are not here; where webhooks are served they may be, or come."""
+    """What does not stand in the way: secrets that are not here; where they are used they may be, or come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ class ApplyConfiguration:
 
     configuration: Configuration
     sources: SourceRegistry
+    connections: ConnectionRegistry
+    connectors: Mapping[str, Connector]
     secrets: SecretStore
     schemas: PayloadSchemas
 
@@ -59,54 +60,60 @@ class ApplyConfiguration:
 
         Raises `Invalid` with every fault when it has any (nothing is changed then), `Unavailable`, `OutcomeUnknown`.
         """
-        wanted = _read(document, self.secrets.fault, self.schemas.schema_fault)
-        # Only for the diff, so it does not matter that somebody may apply something else at this moment: what changed
-        # is what the registry says.
-        before = {source.name: source for source in await self.sources.all()}
-        changes = (await self.configuration.apply(wanted, dry_run=dry_run)).sources
-        planned = [
-            PlannedSource(source.name, change, _diff(change, before.get(source.name), source))
-            for source, change in zip(wanted, changes, strict=True)
-        ]
+        # It does not matter that somebody may apply something else at this moment: what may be run stays, because
+        # applying removes nothing, and what changed is what the configuration says.
+        sources, connections = await self.sources.all(), await self.connections.all()
+        wanted = read_document(document, self._judges(), sources, connections)
+        applied = await self.configuration.apply(wanted.sources, wanted.connections, dry_run=dry_run)
+        planned = _planned(wanted.sources, applied.sources, sources, source_difference.differences)
+        connected = _planned(wanted.connections, applied.connections, connections, connection_difference.differences)
         # Looked for afterwards: a source that was applied now may expect a secret from now on.
-        warnings = await self._unresolved(document, wanted, dry_run=dry_run)
-        return Plan(applied=not dry_run, sources=tuple(planned), warnings=tuple(warnings))
+        warnings = [
+            warning
+            for place, reference, advice in _references(wanted, dry_run=dry_run)
+            if (warning := await self._missing(document.where(place), reference, advice)) is not None
+        ]
+        return Plan(not dry_run, planned, connected, tuple(warnings))
 
-    async def _unresolved(self, document: Document, wanted: Sequence[Source], *, dry_run: bool) -> list[Fault]:
-        warnings = []
-        for number, source in enumerate(wanted):
-            for place, reference in enumerate(source.secrets):
-                brought = reference == reference_of(source.name)
-                if brought and dry_run:
-                    continue  # applying is what lets it come
-                try:
-                    await self.secrets.resolve(reference)
-                except (SecretMissing, Unavailable) as error:
-                    where = document.where(("sources", number, "secrets", place))
-                    elsewhere = "" if brought else " (where webhooks are served, it may be)"
-                    warnings.append(Fault(where, f"{error}{elsewhere}"))
-        return warnings
+    def _judges(self) -> Judges:
+        return Judges(
+            {name: connector.described for name, connector in self.connectors.items()},
+            self.secrets.fault,
+            self.schemas.schema_fault,
+            self.schemas.fault,
+        )
 
-
-def _read(document: Document, secret_fault: SecretFault, schema_fault: SchemaFault) -> list[Source]:
-    findings = Findings(document)
-    top = Part(document.values, (), findings)
-    keys = top.mapping(KEYS, later=LATER)
-    if keys is not None and "sources" not in keys:
-        top.fault("has no sources: there is nothing to apply")
-    wanted = []
-    first: dict[object, int] = {}
-    if keys is not None and "sources" in keys:
-        for number, item in enumerate(keys["sources"].items("begin each source with - name: NAME")):
-            source = read_source(item, secret_fault, schema_fault)
-            name = item.value.get("name") if isinstance(item.value, dict) else None
-            if isinstance(name, str) and first.setdefault(name, number) != number:
-                item.fault(f"is the name of sources[{first[name]}] already; names are given once", "name")
-            if source is not None:
-                wanted.append(source)
-    findings.raise_if_any()
-    return wanted
+    async def _missing(self, where: str, reference: str, advice: str) -> Fault | None:
+        try:
+            await self.secrets.resolve(reference)
+        except (SecretMissing, Unavailable) as error:
+            return Fault(where, f"{error}{advice}")
+        return None
 
 
-def _diff(change: Change, before: Source | None, after: Source) -> tuple[Difference, ...]:
-    return differences(before, after) if change == "changed" and before is not None else ()
+def _planned(
+    wanted: Sequence[Named],
+    changes: Sequence[Change],
+    before: Sequence[Named],
+    differences: Callable[[Named, Named], tuple[Difference, ...]],
+) -> tuple[Planned, ...]:
+    known = {one.name: one for one in before}
+    return tuple(
+        Planned(
+            one.name, change, differences(known[one.name], one) if change == "changed" and one.name in known else ()
+        )
+        for one, change in zip(wanted, changes, strict=True)
+    )
+
+
+def _references(wanted: Wanted, *, dry_run: bool) -> Iterator[tuple[DocumentPath, str, str]]:
+    """Go through the secrets that are referred to: where, which, and what to add where one is not here."""
+    for number, source in enumerate(wanted.sources):
+        for place, reference in enumerate(source.secrets):
+            if reference != reference_of(source.name):
+                yield ("sources", number, "secrets", place), reference, " (where webhooks are served, it may be)"
+            elif not dry_run:  # applying is what lets it come
+                yield ("sources", number, "secrets", place), reference, ""
+    for number, connection in enumerate(wanted.connections):
+        for name, reference in connection.secrets:
+            yield ("connections", number, "secrets", name), reference, " (where jobs run, it may be)"
