@@ -3,6 +3,7 @@
 Production, tests and the command line call the same `build`. Nothing connects before it is used.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -63,6 +64,7 @@ from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
+from app.core.ports.wake_ups import WakeUps
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
@@ -78,11 +80,21 @@ from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
 from app.infra import database_url
+from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
 from app.settings import Settings
 
 VERSION = version("opsconnect")
 REPEAT_SECONDS = 60.0
+
+
+class _NoWakeUps(WakeUps):  # until wake-ups are merged
+    def hint(self) -> None:
+        pass
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.05))
+
 
 _log = structlog.get_logger()
 
@@ -100,6 +112,10 @@ class Container:
     connected: CachedConnections
     """What the configuration calls connections; `connections` lead to Postgres."""
     configuration: Configuration
+    connectors: Mapping[str, Connector]
+    secrets: SecretStore
+    wake_ups: WakeUps
+    database_url: str
     rates: LeasedRates
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
@@ -145,21 +161,21 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             "Postgres",
             errors=settings.postgres_breaker_errors,
             open_seconds=settings.postgres_breaker_seconds,
-            on_lost=_failed("postgres.lost"),
+            on_lost=failed("postgres.lost"),
             on_recovered=lambda: _log.info("postgres.recovered"),
         )
-        shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
+        shield = Shielded(PostgresEventStore(connections), lock, on_failure=failed("duplicates.uncounted"))
         stack.push_async_callback(shield.write_counts)
         registrations = PostgresRegistrations(connections)
         sources = CachedSources(
             PostgresSourceRegistry(connections),
             refresh_seconds=settings.source_refresh_seconds,
-            on_failure=_failed("sources.not_refreshed"),
+            on_failure=failed("sources.not_refreshed"),
         )
         connected = CachedConnections(
             PostgresConnectionRegistry(connections),
             refresh_seconds=settings.source_refresh_seconds,
-            on_failure=_failed("connections.not_refreshed"),
+            on_failure=failed("connections.not_refreshed"),
         )
         configuration = RefreshingCaches(
             RegisteringSources(PostgresConfiguration(connections), sources, registrations), sources, connected
@@ -170,7 +186,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
             seconds=settings.provider_key_seconds,
             wait_seconds=settings.provider_key_wait_seconds,
-            on_failure=_failed("keys.not_fetched"),
+            on_failure=failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
         stores = _stores()
@@ -184,7 +200,8 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
-        connectors: Mapping[str, Connector] = {}  # MERGE: those of app/infra/connectors.py
+        connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
+        wake_ups = _NoWakeUps()
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -203,14 +220,14 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 age=timedelta(days=settings.refusals_days),
                 per_second=settings.refusals_per_second,
             ),
-            on_failure=_failed("refusals.not_kept"),
+            on_failure=failed("refusals.not_kept"),
         )
         offer = OfferSecret(registrations, sealing)
         replay_watch = ReplayWatch(
             background,
             lambda: _taking_new_ids(sources),
             on_suspected=_tell_suspected,
-            on_failure=_failed("replays.not_watched"),
+            on_failure=failed("replays.not_watched"),
         )
         ingest = IngestWebhook(
             PrepareSource(sources, secrets, keys, schemas),
@@ -245,6 +262,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             sources=sources,
             connected=connected,
             configuration=configuration,
+            connectors=connectors,
+            secrets=secrets,
+            wake_ups=wake_ups,
+            database_url=url,
             rates=LeasedRates(_rates(settings, stack)),
             breakers=breakers,
             refusal_book=refusal_book,
@@ -258,7 +279,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 Upkeep(
                     background,
                     key_retention_days=settings.key_retention_days,
-                    on_failure=_failed("upkeep.failed"),
+                    on_failure=failed("upkeep.failed"),
                 ),
             ),
         )
@@ -323,7 +344,7 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, d
         "Redis",
         errors=settings.redis_breaker_errors,
         open_seconds=settings.redis_breaker_seconds,
-        on_lost=_failed("redis.lost"),
+        on_lost=failed("redis.lost"),
         on_recovered=lambda: _log.info("redis.recovered"),
     )
     return BreakingLock(redis, guard), {"redis": guard}, (redis.probe,)
@@ -341,7 +362,7 @@ def _rates(settings: Settings, stack: AsyncExitStack) -> RateLimit:
     return redis
 
 
-def _failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:
+def failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:
     """Make what tells of failures: a duty that fails every two seconds for the same reason says so once a minute."""
     told, silent_until = "", float("-inf")
 

@@ -206,7 +206,7 @@ JOB_WAIT_SECONDS = Metric(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0),
 )  # fmt: skip
 OPEN_JOBS = Metric(
-    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished, to 100,000; looked at every 10 s",
+    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished, to 100,000; a look every 10 s",
     ("status",),
 )  # fmt: skip
 QUEUE_AGE_SECONDS = Metric(
