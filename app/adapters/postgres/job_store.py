@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, DateTime, Select, Table, cast, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.postgres.connections import Connections, Session
@@ -198,7 +198,10 @@ def _named(statuses: frozenset[JobStatus]) -> list[str]:
 
 
 def _from(table: Table, names: Sequence[str]) -> Select[Any]:
-    only_open = (table.c[name] if name in table.c else null().label(name) for name in ("due_at", "claimed_at"))
+    only_open = (
+        table.c[name] if name in table.c else cast(null(), DateTime(timezone=True)).label(name)
+        for name in ("due_at", "claimed_at")
+    )
     return select(*(table.c[name] for name in names), *only_open)
 
 
