@@ -129,6 +129,10 @@ WITH dead AS (
 SELECT (SELECT count(*) FROM dead) AS workers, id, token, losses FROM lost
 UNION ALL SELECT (SELECT count(*) FROM dead), NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM lost)
 """
+SUSPECTS_DUE = f"""
+SELECT count(*) FROM open_jobs
+WHERE losses >= {SUSPECT_AFTER} AND (status = 'pending' OR status = 'retrying' AND due_at <= now())
+"""  # noqa: S608
 RETRY_LOST = """
 UPDATE open_jobs SET losses = t.losses FROM unnest($1::uuid[], $2::int[]) AS t(id, losses) WHERE open_jobs.id = t.id
 """
@@ -183,9 +187,10 @@ class PostgresJobClaims(JobClaims):
                 if others:
                     await _settle_rows(session, POSTPONE, [_lost(row, JobStatus.RETRYING) for row in others])
                     await session.execute(RETRY_LOST, [row["id"] for row in others], [row["losses"] for row in others])
+                suspects = await session.fetchval(SUSPECTS_DUE)
         except RowFault as error:
             raise Unavailable(str(error)) from error
-        return Rescued(rows[0]["workers"], len(others), len(dead))
+        return Rescued(rows[0]["workers"], len(others), len(dead), suspects)
 
 
 def _claimed(row: Any, token: str) -> ClaimedJob:
@@ -221,7 +226,7 @@ async def _settle(session: Session, settlements: Sequence[Settlement]) -> set[Jo
             one.token,
             status.value,
             one.execution.value,
-            written_steps(one.steps),
+            None if one.steps is None else written_steps(one.steps),
             None if one.result is None else json_ascii(one.result),
             one.error_message,
             one.fingerprint,

@@ -6,6 +6,7 @@ got: what is done is not done again; what may be done is done again with the sam
 to repeat, which is parked for a person.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,9 @@ class RunJob:
                 raise Lost
         except Lost:
             return False
+        except asyncio.CancelledError:
+            record.status = ExecutionStatus.RETURNED
+            raise
         else:
             record.status = settlement.execution
             record.delay_seconds = settlement.delay_seconds if settlement.move is Move.POSTPONE else None
