@@ -34,9 +34,7 @@ ON CONFLICT (event_id) DO UPDATE
 SET jobs_open = s.jobs_open + excluded.jobs_open, state = 'received', updated_at = now()
 """
 
-_COPIED = (
-    "id, flow, connector_name, event_id, created_at, traceparent, last_traceparent, plan, payload, result, executions"
-)
+_COPIED = "id, flow, connector_name, event_id, created_at, traceparent, last_traceparent, plan, payload, executions"
 LOOK = """
 SELECT status, plan, steps, event_id FROM {table} WHERE id = $1 AND status = ANY($2::text[]) FOR UPDATE
 """
@@ -47,8 +45,9 @@ REOPEN = f"""
 WITH gone AS (
     DELETE FROM finished_jobs WHERE id = $1 RETURNING *
 )
-INSERT INTO open_jobs ({_COPIED}, status, run, attempt, steps, error_message)
-SELECT {_COPIED}, 'pending', CASE WHEN status = 'completed' THEN run + 1 ELSE run END, attempt, $2, error_message
+INSERT INTO open_jobs ({_COPIED}, status, run, attempt, steps, result, error_message)
+SELECT {_COPIED}, 'pending', CASE WHEN status = 'completed' THEN run + 1 ELSE run END, attempt, $2,
+       CASE WHEN status <> 'completed' THEN result END, error_message
 FROM gone
 """  # noqa: S608 (of our own constants)
 HURRY = (
@@ -58,8 +57,8 @@ CANCEL = f"""
 WITH gone AS (
     DELETE FROM open_jobs WHERE id = $1 AND status = ANY($2::text[]) RETURNING *
 ), kept AS (
-    INSERT INTO finished_jobs ({_COPIED}, status, run, attempt, steps, error_message)
-    SELECT {_COPIED}, 'cancelled', run, attempt, steps, error_message FROM gone
+    INSERT INTO finished_jobs ({_COPIED}, status, run, attempt, steps, result, error_message)
+    SELECT {_COPIED}, 'cancelled', run, attempt, steps, result, error_message FROM gone
 )
 SELECT event_id FROM gone
 """  # noqa: S608
