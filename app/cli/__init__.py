@@ -115,12 +115,13 @@ def dev(
     port: Annotated[int | None, typer.Option(help="The port to listen on [8000].")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The folder of the embedded servers [.opsconnect].")] = None,
 ) -> None:
-    """Run everything on this machine: Postgres, Redis-compatible server, migrations and API."""
+    """Run everything on this machine: Postgres, Redis-compatible server, migrations, API and worker."""
     from app.infra import dev
     from app.settings import load
 
     with failing_clearly():
-        dev.run(load(environment="dev", drain_announce_seconds=0, **_given(host=host, port=port, data_dir=data_dir)))
+        options = _given(host=host, port=port, data_dir=data_dir)
+        dev.run(load(environment="dev", drain_announce_seconds=0, worker_drain_seconds=2, **options))
 
 
 @cli.command()
@@ -142,6 +143,19 @@ def serve(
                 serving.run(settings, listener)
             else:
                 serve_together(settings, listener, serving.run)
+
+
+@cli.command()
+def worker(
+    concurrency: Annotated[int | None, typer.Option(help="The most jobs at once [100].")] = None,
+    port: Annotated[int | None, typer.Option(help="Where it answers health and metrics [nowhere].")] = None,
+) -> None:
+    """Plan events and run jobs, on the database that the settings name."""
+    from app.infra import worker
+    from app.settings import load
+
+    with failing_clearly():
+        worker.run(load(**_given(worker_concurrency=concurrency, worker_port=port)))
 
 
 @cli.command()

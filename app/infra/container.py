@@ -122,6 +122,9 @@ class Container:
     refusal_book: RefusalBook
     replay_watch: ReplayWatch
     duties: tuple[Duty, ...]
+    """Of a process that takes webhooks in."""
+    worker_duties: tuple[Duty, ...]
+    """Of a process that runs jobs and nothing else."""
 
     async def refuse_unfit(self, revision: str) -> None:
         """Refuse a database on which the promises would not hold. Raises `Unfit`; one that is away is let pass."""
@@ -237,6 +240,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             follow,
             budget_seconds=settings.ingest_budget_seconds,
         )
+        upkeep = Upkeep(background, key_retention_days=settings.key_retention_days, on_failure=failed("upkeep.failed"))
         yield Container(
             settings=settings,
             application=Application(
@@ -276,12 +280,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 connected,
                 refusal_book,
                 *([replay_watch] if settings.replay_watch == "on" else []),
-                Upkeep(
-                    background,
-                    key_retention_days=settings.key_retention_days,
-                    on_failure=failed("upkeep.failed"),
-                ),
+                upkeep,
             ),
+            worker_duties=(sources, connected, upkeep),
         )
 
 

@@ -56,16 +56,19 @@ class JobMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Make the families."""
-        yield from self._registry.collect()
+        for family in self._registry.collect():
+            # The client adds when each counter began, which none of our others does.
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
         backlog = self._backlog
         yield _gauge(catalog.OPEN_JOBS, {(status,): count for status, count in backlog.open_jobs.items()})
         yield _gauge(catalog.QUEUE_AGE_SECONDS, {(): backlog.oldest_seconds})
         yield _gauge(catalog.INBOX_EVENTS, {(): backlog.inbox})
         yield _gauge(catalog.RUNNING_JOBS, {(): self.running()})
         lost = catalog.LEASES_LOST
-        family = Family(lost.name.removesuffix("_total"), lost.meaning, "counter")
-        family.add_sample(lost.name, {}, self.leases_lost())
-        yield family
+        leases = Family(lost.name.removesuffix("_total"), lost.meaning, "counter")
+        leases.add_sample(lost.name, {}, self.leases_lost())
+        yield leases
 
     def render(self) -> bytes:
         """Give the text of `/metrics` of a process that is only a worker."""
