@@ -10,11 +10,14 @@ import asyncpg
 import pytest
 
 from app.adapters.postgres.configuration import PostgresConfiguration
+from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
+from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
+from app.core.domain.connection import Connection
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import event_id
 from app.core.domain.sealed import Sealed
@@ -126,6 +129,19 @@ async def test_it_keeps_a_secret_that_is_expected_and_opens_no_registration(
         await owner.open("asana")
         assert await serving.keep("asana", SEALED)
         assert [kept.sealed for kept in (await serving.look("asana")).secrets] == [SEALED]
+
+
+async def test_it_sees_sources_and_connections_that_the_other_role_applied(database_url: str, serving_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        owner, serving = (Connections(url, budget=PATIENT, largest=1) for url in (database_url, serving_url))
+        for each in (owner, serving):
+            stack.push_async_callback(each.close)
+        source, connection = Source("open", "test", verify=None, run="sink.post"), Connection("sink", "http")
+        await PostgresConfiguration(owner).apply([source], [connection])
+        assert list(await PostgresSourceRegistry(serving).all()) == [source]
+        assert list(await PostgresConnectionRegistry(serving).all()) == [connection]
+        with pytest.raises(Unavailable, match="the role lacks a right"):
+            await PostgresConfiguration(serving).apply([], [Connection("mine", "http")])
 
 
 async def test_it_watches_for_replays(serving_url: str) -> None:
