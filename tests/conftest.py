@@ -20,6 +20,7 @@ TEMPLATE = "opsconnect"
 KEPT = (
     *("inbox", "conflicts", "delivery_keys", "event_states", "events", "refusals"),
     *("body_digests", "replay_looks", "registered_secrets", "registrations"),
+    *("open_jobs", "finished_jobs", "workers"),
 )
 """The tables that fill while it serves."""
 _numbers = count(1)

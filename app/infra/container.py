@@ -3,6 +3,7 @@
 Production, tests and the command line call the same `build`. Nothing connects before it is used.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,6 +29,7 @@ from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
+from app.adapters.postgres.job_store import PostgresJobStore
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import ReplayWatch
@@ -58,17 +60,20 @@ from app.core.policies.refusal_book import RefusalBook, RefusalBounds
 from app.core.policies.registering_sources import RegisteringSources
 from app.core.policies.shielded import Shielded
 from app.core.ports.configuration import Configuration
-from app.core.ports.connector import Connector
 from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
+from app.core.ports.wake_ups import WakeUps
 from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.browse_connections import BrowseConnections
+from app.core.use_cases.browse_connectors import BrowseConnectors
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_jobs import BrowseJobs
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
+from app.core.use_cases.change_job import ChangeJob
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
@@ -77,7 +82,9 @@ from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
+from app.core.use_cases.start_job import StartJob
 from app.infra import database_url
+from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
 from app.settings import Settings
 
@@ -184,7 +191,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
-        connectors: Mapping[str, Connector] = {}  # MERGE: those of app/infra/connectors.py
+        connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
+        events = PostgresEventReader(engine)
+        jobs = PostgresJobStore(background, engine)
+        wake_ups = _NoWakeUps()
         store = GroupCommit(
             BreakingStore(shield, breakers["postgres"]),
             Bounds(
@@ -224,7 +234,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             settings=settings,
             application=Application(
                 ingest_webhook=ingest,
-                browse_events=BrowseEvents(PostgresEventReader(engine)),
+                browse_events=BrowseEvents(events),
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in),
@@ -238,6 +248,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing),
                 offer_secret=offer,
+                browse_connectors=BrowseConnectors(connectors),
+                start_job=StartJob(jobs, wake_ups),
+                change_job=ChangeJob(jobs, wake_ups),
+                browse_jobs=BrowseJobs(jobs, events),
             ),
             connections=connections,
             engine=engine,
@@ -262,6 +276,17 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 ),
             ),
         )
+
+
+class _NoWakeUps(WakeUps):  # until wake-ups are merged
+    """Nobody is told: workers look by themselves after a while."""
+
+    def hint(self) -> None:
+        """Do nothing."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait all the time."""
+        await asyncio.sleep(seconds)
 
 
 @asynccontextmanager

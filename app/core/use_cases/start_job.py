@@ -33,8 +33,8 @@ class StartJob:
     ) -> JobId:
         """Have an action run (None: the first one) on a payload as it is, or on an input that describes what to do.
 
-        Whether there is such a connection, connector or action is found out by the worker: the job ends in `error` where
-        there is none. Raises `ValueError` for a payload that JSON cannot say, and what `JobStore.add` raises.
+        Whether there is such a connection, connector or action is found out by the worker: where there is none, the job
+        ends in `error`. Raises `ValueError` for a payload that JSON cannot say, and what `JobStore.add` raises.
         """
         step = StepPlan(action or connector_name, connector_name, action or "", described)
         return await self._start(connector_name, (step,), payload, None, traceparent)
