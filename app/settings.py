@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     flush_bytes: int = Field(4_000_000, ge=1, description="the most body bytes in one commit, beyond its first event")
     flushers: int = Field(2, ge=2, le=16, description="commits in flight at once; two, so that one may hang")
     source_refresh_seconds: float = Field(
-        2.0, gt=0, le=5, description="how often each process looks for changed sources"
+        2.0, gt=0, le=5, description="how often each process looks for changed sources and connections"
     )
     refusals_count: int = Field(10_000, ge=1, le=1_000_000, description="the most refused requests that are kept")
     refusals_megabytes: int = Field(100, ge=1, le=100_000, description="the most that they take")

@@ -43,6 +43,7 @@ HTTP = Described(
             "headers": {"type": "object", "additionalProperties": {"type": "string"}},
             "retries": {"type": "array", "items": {"type": "integer", "minimum": 1}},
             "most": {"type": "integer"},
+            "auth": {"type": "object"},
         },
         "required": ["base_url"],
         "additionalProperties": False,

@@ -188,8 +188,7 @@ def _show(plan: Plan) -> None:
         lines = [str(difference) for difference in one.diff] or [""]
         head = Text.assemble((f"{one.change:<9}", COLOURS[one.change]), f"  {kind:<10}  {one.name:<{width}}")
         for number, line in enumerate(lines):
-            start = head if number == 0 else Text(" " * len(head))
-            text = Text.assemble(start, "  ", line)
+            text = Text.assemble(head if number == 0 else " " * len(head), "  ", line)
             text.rstrip()
             say(text)
     for warning in plan.warnings:

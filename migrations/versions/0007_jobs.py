@@ -59,6 +59,7 @@ INDEXES = """
 CREATE INDEX open_jobs_pending_idx ON open_jobs (id) WHERE status = 'pending';
 CREATE INDEX open_jobs_retrying_idx ON open_jobs (due_at) WHERE status = 'retrying';
 CREATE INDEX open_jobs_worker_idx ON open_jobs (worker) WHERE status = 'in_progress';
+CREATE INDEX open_jobs_lost_idx ON open_jobs (losses) WHERE losses >= 2;
 CREATE INDEX open_jobs_event_id_idx ON open_jobs (event_id);
 CREATE INDEX finished_jobs_event_id_idx ON finished_jobs (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX finished_jobs_status_id_idx ON finished_jobs (status, id) WHERE status <> 'completed';

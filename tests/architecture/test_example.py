@@ -9,7 +9,7 @@ from app.infra.configuration_file import read_file
 from tests.applying import applying
 
 
-async def test_the_example_makes_a_signed_and_an_open_source(repository: Path) -> None:
+async def test_the_example_makes_a_signed_and_an_open_source_and_a_connection(repository: Path) -> None:
     """Without a fault or a warning where its secret is set; a second time changes nothing."""
     kept = MemoryConfiguration()
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": "x"})})
@@ -17,8 +17,11 @@ async def test_the_example_makes_a_signed_and_an_open_source(repository: Path) -
     document = read_file(str(repository / "opsconnect.example.yaml"))
     plan = await apply(document)
     assert [(source.name, source.change) for source in plan.sources] == [("demo", "created"), ("salesforce", "created")]
+    assert [(connection.name, connection.change) for connection in plan.connections] == [("crm", "created")]
     assert plan.warnings == ()
-    assert [source.change for source in (await apply(document)).sources] == ["unchanged", "unchanged"]
+    again = await apply(document)
+    assert {one.change for one in (*again.sources, *again.connections)} == {"unchanged"}
     demo, salesforce = await kept.sources.all()
     assert demo.verify is not None
     assert salesforce.verify is None
+    assert salesforce.run == "echo.echo"

@@ -135,6 +135,24 @@ def test_half_of_a_character_is_judged_as_a_text_like_others(schemas: PayloadSch
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ({"": {"a": ["x"]}}, "$.(key 1).(key 1)[0]"),
+        ({"b": {"": ["x"]}}, "$.(key 1).(key 1)[0]"),
+        ({"b": {"": {"": {"c": "x"}}}}, "$.(key 1).(key 1).(key 1).(key 1)"),
+        ({"": {"a": {"c": "x"}}, "a": 1}, "$.(key 2)"),
+    ],
+)
+def test_an_empty_key_on_the_way_to_a_mismatch_harms_nothing(
+    schemas: PayloadSchemas, content: object, place: str
+) -> None:
+    """Which the library leaves out of its paths; the worst is then a place that is not quite the right one."""
+    schema = '{"$defs": {"n": {"type": ["object", "array", "integer"], "additionalProperties": {"$ref": "#/$defs/n"},'
+    schema += ' "items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"}'
+    assert schemas.fault(schema, content) == f"{place}: must be of the type array or integer or object"
+
+
 def test_of_several_alternatives_the_one_that_was_meant_is_judged(schemas: PayloadSchemas) -> None:
     schema = json.dumps(
         {

@@ -6,9 +6,12 @@ again: each has its idempotency key, by which readers tell.
 
 import asyncio
 import errno
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from app.core.domain.connector import Action, ActionCall, Described, Done, Effect, Failed, Failure, Json, invalid
@@ -34,8 +37,7 @@ DESCRIBED = Described(
         "additionalProperties": False,
     },
 )
-_MID_WRITE = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
-"""Said by a write or a flush, which may have kept the line all the same."""
+LOCK_WAIT_SECONDS = 0.002
 
 
 class FileConnector(Connector):
@@ -59,17 +61,14 @@ class FileConnector(Connector):
             return invalid(str(error))
         try:
             async with asyncio.timeout(call.seconds):
-                written = await asyncio.to_thread(self._append, parts, line)
+                await asyncio.to_thread(self._append, parts, line, call.seconds)
         except TimeoutError:
-            return Failed(
-                Failure.RETRY, "disk_timeout", f"the disk did not confirm within {call.seconds:g} s", maybe_done=True
-            )
+            message = f"the disk did not confirm within {call.seconds:g} s"
+            return Failed(Failure.RETRY, "disk_timeout", message, maybe_done=True)
         except _LeadsAwayError as error:
             return invalid(str(error), "invalid_path")
         except OSError as error:
             return _failed(error)
-        if not written:
-            return Failed(Failure.RETRY, "disk_full", "only a part of the line was written: make room", maybe_done=True)
         return Done({"bytes": len(line)})
 
     async def check(self, call: ActionCall) -> Failed | None:
@@ -80,9 +79,12 @@ class FileConnector(Connector):
             return invalid(str(error), "invalid_path")
         except OSError as error:
             return _failed(error)
-        while not path.exists():
-            path = path.parent
-        return None if os.access(path, os.W_OK) else _failed(PermissionError(13, "Permission denied"))
+        is_there = await asyncio.to_thread(path.exists)
+        place = path if is_there else next(folder for folder in path.parents if folder.exists())
+        if place.is_dir() == is_there:
+            number = errno.EISDIR if is_there else errno.ENOTDIR
+            return _failed(OSError(number, os.strerror(number)))
+        return None if os.access(place, os.W_OK) else _failed(PermissionError(errno.EACCES, "Permission denied"))
 
     def _whereabouts(self, parts: tuple[str, ...]) -> Path:
         folder = self._folder.resolve()
@@ -91,7 +93,7 @@ class FileConnector(Connector):
             raise _LeadsAwayError("path leads out of the folder for files, by a link")
         return path
 
-    def _append(self, parts: tuple[str, ...], line: bytes) -> bool:
+    def _append(self, parts: tuple[str, ...], line: bytes, seconds: float) -> None:
         path = self._whereabouts(parts)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_new = not path.exists()
@@ -99,18 +101,15 @@ class FileConnector(Connector):
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _LeadsAwayError("path names something that is no file")
-            if status.st_size and os.pread(descriptor, 1, status.st_size - 1) != b"\n":
-                line = b"\n" + line  # after a line that was torn when a disk was full, or the power went
-            written = os.write(descriptor, line)
+            with _alone(descriptor, seconds):
+                _write(descriptor, line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         for folder in path.parents[: len(parts)] if is_new else ():
             _keep_name(folder)
-        return written == len(line)
 
 
 class _LeadsAwayError(Exception):
@@ -127,6 +126,34 @@ def _parts(settings: Mapping[str, Json]) -> tuple[str, ...]:
     return pure.parts
 
 
+@contextmanager
+def _alone(descriptor: int, seconds: float) -> Iterator[None]:
+    """Keep other writers off, in whatever process; one that is frozen is not waited for longer than there is time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOCK_WAIT_SECONDS)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    """Write all of a line or nothing."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        line = b"\n" + line  # after a line that was torn when a process was killed, or the power went
+    if os.write(descriptor, line) < len(line):
+        os.ftruncate(descriptor, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _keep_name(folder: Path) -> None:
     """A new file is only there after a crash when the folder that names it is on the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -137,6 +164,6 @@ def _keep_name(folder: Path) -> None:
 
 
 def _failed(error: OSError) -> Failed:
-    """Disks are mended and emptied, rights are given: all of it may pass."""
+    """Disks are mended and emptied, rights are given: all of it may pass. EIO also comes from a flush."""
     message = f"the file cannot be written ({error.strerror}): mend that, or its rights"
-    return Failed(Failure.RETRY, "disk_error", message, maybe_done=error.errno in _MID_WRITE)
+    return Failed(Failure.RETRY, "disk_error", message, maybe_done=error.errno == errno.EIO)

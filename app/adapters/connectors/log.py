@@ -5,6 +5,7 @@ step is made of them. So nothing of the input is logged but its size; the messag
 choice of fields whose values an operator knows to be harmless.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 
 import structlog
@@ -16,7 +17,7 @@ from app.core.ports.connector import Connector
 
 LONGEST_MESSAGE = 200
 MOST_FIELDS = 20
-_LEVELS = ("debug", "info", "warning", "error")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 DESCRIBED = Described(
     name="log",
     title="Log: a line in the log for each payload, without what stands in it",
@@ -64,8 +65,8 @@ class LogConnector(Connector):
             "key": call.key,
         }
         fields |= {"attempt": call.attempt, "fields": dict(_chosen(call.input, names))}
-        at = {"debug": _log.debug, "warning": _log.warning, "error": _log.error}.get(level, _log.info)
-        at("connector.log", **{name: value for name, value in fields.items() if value not in (None, "", {})})
+        told = {name: value for name, value in fields.items() if value not in (None, "", {})}
+        _log.log(_LEVELS[level], "connector.log", **told)
         return Done({"bytes": size})
 
     async def check(self, call: ActionCall) -> Failed | None:

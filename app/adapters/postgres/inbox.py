@@ -13,8 +13,8 @@ from app.core.ports.inbox import Decision, Inbox, InboxEvent, Planned
 MOST_BODY_BYTES = 8_000_000
 """In one transaction, beyond the first event's: the planner has all of them in memory."""
 
-# Whoever waits here would only find what the other has left: so nobody waits.
-LOCK = "SELECT pg_try_advisory_xact_lock(7310007)"
+# Whoever waits here would only find what the other has left: so nobody waits. (7310007 is the replay watch's.)
+LOCK = "SELECT pg_try_advisory_xact_lock(7310008)"
 
 # A row whose event is gone (its day was dropped) comes without a body, and is only forgotten.
 READ = """

@@ -5,12 +5,13 @@ the claim made and a rescue takes away: of a job that somebody else has by now, 
 that finish jobs of the same events may meet crosswise at the events' rows; then one of them is written again.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import uuid4
 
 from app.adapters.postgres.connections import Connections, Session
-from app.adapters.postgres.job_rows import read_plan, read_steps, written_steps
+from app.adapters.postgres.job_rows import MOST_EXECUTIONS_KEPT, read_plan, read_steps, written_steps
 from app.core.domain.errors import RowBlocked, RowFault, Unavailable
 from app.core.domain.ids import EventId, JobId
 from app.core.domain.job import FINISHED, TRANSITIONS, ExecutionStatus, JobStatus
@@ -25,7 +26,6 @@ from app.core.ports.job_claims import (
     Settlement,
 )
 
-MOST_EXECUTIONS_KEPT = 100
 LOST_FINGERPRINT = "worker_lost"
 TURNS = 3
 
@@ -35,18 +35,23 @@ COLUMNS = (
     "plan, payload, steps, result, executions, error_message, fingerprint"
 )
 
+# What is left of the half of those that are tried again goes to fresh ones, and what these leave goes to the others.
 # The bodies are fetched by the claim itself; a job whose event is gone gets none, and ends by that.
 CLAIM = """
 WITH late AS (
     SELECT id FROM open_jobs WHERE status = 'retrying' AND due_at <= now() AND {which}
-    ORDER BY due_at LIMIT ($2 + 1) / 2 FOR UPDATE SKIP LOCKED
+    ORDER BY due_at LIMIT $4::int FOR UPDATE SKIP LOCKED
 ), fresh AS (
     SELECT id FROM open_jobs WHERE status = 'pending' AND {which}
     ORDER BY id LIMIT $2 - (SELECT count(*) FROM late) FOR UPDATE SKIP LOCKED
+), more AS (
+    SELECT id FROM open_jobs
+    WHERE status = 'retrying' AND due_at <= now() AND {which} AND id NOT IN (SELECT id FROM late)
+    ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM late) - (SELECT count(*) FROM fresh) FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE open_jobs j
     SET status = 'in_progress', attempt = attempt + 1, worker = $1, token = $3, claimed_at = now(), updated_at = now()
-    FROM (SELECT id FROM late UNION ALL SELECT id FROM fresh) AS chosen
+    FROM (SELECT id FROM late UNION ALL SELECT id FROM fresh UNION ALL SELECT id FROM more) AS chosen
     WHERE j.id = chosen.id AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
     RETURNING j.*
 )
@@ -56,6 +61,14 @@ ORDER BY c.id
 """
 USUAL = CLAIM.format(which=f"losses < {SUSPECT_AFTER}")
 SUSPECTS = CLAIM.format(which=f"losses >= {SUSPECT_AFTER}")
+
+# A claim whose answer was lost: nobody works on what it took, and its worker may live on and on.
+TAKE_BACK = """
+UPDATE open_jobs SET status = 'pending', token = NULL, worker = NULL, claimed_at = NULL, updated_at = now()
+WHERE status = 'in_progress' AND worker = $1 AND token = ANY($2::uuid[])
+"""
+DOUBTED_SECONDS = 60.0
+"""A statement that nobody waits for any more has ended by then, one way or the other."""
 
 RECORD = """
 UPDATE open_jobs j SET steps = t.steps, result = t.result, updated_at = now()
@@ -71,6 +84,9 @@ _ENDED = f"""
 [greatest(1, cardinality(j.executions) + 2 - {MOST_EXECUTIONS_KEPT}):]
 """
 
+# A step whose output is null leaves no earlier one behind.
+_RESULT = "CASE WHEN t.steps IS NULL THEN j.result ELSE t.result END"
+
 _SETTLED = """
 WITH t AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -83,7 +99,7 @@ POSTPONE = f"""
 {_SETTLED}
 UPDATE open_jobs j
 SET status = t.status, due_at = now() + make_interval(secs => t.delay), token = NULL, worker = NULL, claimed_at = NULL,
-    steps = coalesce(t.steps, j.steps), result = coalesce(t.result, j.result), error_message = t.error_message,
+    steps = coalesce(t.steps, j.steps), result = {_RESULT}, error_message = t.error_message,
     last_traceparent = coalesce(t.traceparent, j.last_traceparent), losses = 0, updated_at = now(),
     executions = {_ENDED}
 FROM t WHERE j.id = t.id AND j.token = t.token
@@ -95,7 +111,7 @@ FINISH = f"""
     DELETE FROM open_jobs j USING t WHERE j.id = t.id AND j.token = t.token
     RETURNING j.id, t.status, j.flow, j.connector_name, j.event_id, j.run, j.attempt, j.created_at, now() AS updated_at,
               j.traceparent, coalesce(t.traceparent, j.last_traceparent) AS last_traceparent, j.plan, j.payload,
-              coalesce(t.steps, j.steps) AS steps, coalesce(t.result, j.result) AS result, {_ENDED} AS executions,
+              coalesce(t.steps, j.steps) AS steps, {_RESULT} AS result, {_ENDED} AS executions,
               t.error_message, t.fingerprint
 ), kept AS (
     INSERT INTO finished_jobs ({COLUMNS}) SELECT {COLUMNS} FROM gone
@@ -129,6 +145,10 @@ WITH dead AS (
 SELECT (SELECT count(*) FROM dead) AS workers, id, token, losses FROM lost
 UNION ALL SELECT (SELECT count(*) FROM dead), NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM lost)
 """
+SUSPECTS_DUE = f"""
+SELECT count(*) FROM open_jobs
+WHERE losses >= {SUSPECT_AFTER} AND (status = 'pending' OR status = 'retrying' AND due_at <= now())
+"""  # noqa: S608
 RETRY_LOST = """
 UPDATE open_jobs SET losses = t.losses FROM unnest($1::uuid[], $2::int[]) AS t(id, losses) WHERE open_jobs.id = t.id
 """
@@ -137,26 +157,54 @@ UPDATE open_jobs SET losses = t.losses FROM unnest($1::uuid[], $2::int[]) AS t(i
 class PostgresJobClaims(JobClaims):
     """The open jobs of one database."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections = connections
+        self._clock = clock
+        self._odd_ones = {False: False, True: False}
+        self._doubtful: dict[str, tuple[str, float]] = {}
 
     async def claim(self, worker: str, most: int, *, suspect: bool = False) -> Sequence[ClaimedJob]:
-        """Claim by one statement."""
+        """Claim by one statement, after taking back what a claim took whose answer never came."""
         token = str(uuid4())
-        async with self._connections.session() as session:
-            rows = await session.fetch(SUSPECTS if suspect else USUAL, worker, most, token)
+        try:
+            async with self._connections.session() as session:
+                await self._take_back(session)
+                rows = await session.fetch(
+                    SUSPECTS if suspect else USUAL, worker, most, token, self._half(most, suspect=suspect)
+                )
+        except RowFault as error:
+            raise Unavailable(str(error)) from error
+        except BaseException as error:
+            if not isinstance(error, Unavailable):
+                self._doubtful[token] = worker, self._clock() + DOUBTED_SECONDS
+            raise
         return [_claimed(row, token) for row in rows]
+
+    def _half(self, most: int, *, suspect: bool) -> int:
+        """Give the share of those that are tried again; of an odd number, one kind has the larger one in turn."""
+        if most % 2:
+            self._odd_ones[suspect] = not self._odd_ones[suspect]
+        return (most + self._odd_ones[suspect]) // 2
+
+    async def _take_back(self, session: Session) -> None:
+        for token, (worker, until) in list(self._doubtful.items()):
+            taken = await session.execute(TAKE_BACK, worker, [token])
+            if taken != "UPDATE 0" or self._clock() > until:
+                del self._doubtful[token]
 
     async def record(self, progress: Sequence[Progress]) -> Collection[JobId]:
         """Write by one statement."""
-        async with self._connections.session() as session:
-            rows = await session.fetch(
-                RECORD,
-                [one.job_id for one in progress],
-                [one.token for one in progress],
-                [written_steps(one.steps) for one in progress],
-                [None if one.result is None else json_ascii(one.result) for one in progress],
-            )
+        columns = (
+            [one.job_id for one in progress],
+            [one.token for one in progress],
+            [written_steps(one.steps) for one in progress],
+            [None if one.result is None else json_ascii(one.result) for one in progress],
+        )
+        try:
+            async with self._connections.session() as session:
+                rows = await session.fetch(RECORD, *columns)
+        except RowBlocked as error:
+            raise Unavailable(str(error)) from error
         return {JobId(str(row["id"])) for row in rows}
 
     async def settle(self, settlements: Sequence[Settlement]) -> Collection[JobId]:
@@ -183,9 +231,10 @@ class PostgresJobClaims(JobClaims):
                 if others:
                     await _settle_rows(session, POSTPONE, [_lost(row, JobStatus.RETRYING) for row in others])
                     await session.execute(RETRY_LOST, [row["id"] for row in others], [row["losses"] for row in others])
+                suspects = await session.fetchval(SUSPECTS_DUE)
         except RowFault as error:
             raise Unavailable(str(error)) from error
-        return Rescued(rows[0]["workers"], len(others), len(dead))
+        return Rescued(rows[0]["workers"], len(others), len(dead), suspects)
 
 
 def _claimed(row: Any, token: str) -> ClaimedJob:
@@ -221,7 +270,7 @@ async def _settle(session: Session, settlements: Sequence[Settlement]) -> set[Jo
             one.token,
             status.value,
             one.execution.value,
-            written_steps(one.steps),
+            None if one.steps is None else written_steps(one.steps),
             None if one.result is None else json_ascii(one.result),
             one.error_message,
             one.fingerprint,

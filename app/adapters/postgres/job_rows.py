@@ -12,6 +12,8 @@ from app.core.domain.json_text import json_ascii
 from app.core.domain.retry import Backoff, RetryPolicy
 from app.core.domain.step import StepPlan, StepRecord, StepStatus
 
+MOST_EXECUTIONS_KEPT = 100
+
 _USUAL = RetryPolicy()
 
 
@@ -128,7 +130,7 @@ def _executions(row: Any) -> tuple[Execution, ...]:
     ended = [_read_execution(json.loads(text)) for text in row["executions"]]
     if row["claimed_at"] is not None:
         ended.append(Execution(row["attempt"], ExecutionStatus.RUNNING, row["claimed_at"]))
-    return tuple(ended)
+    return tuple(ended[-MOST_EXECUTIONS_KEPT:])
 
 
 def _read_execution(told: Mapping[str, Any]) -> Execution:

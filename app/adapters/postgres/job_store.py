@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, DateTime, Select, Table, cast, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.postgres.connections import Connections, Session
@@ -34,9 +34,7 @@ ON CONFLICT (event_id) DO UPDATE
 SET jobs_open = s.jobs_open + excluded.jobs_open, state = 'received', updated_at = now()
 """
 
-_COPIED = (
-    "id, flow, connector_name, event_id, created_at, traceparent, last_traceparent, plan, payload, result, executions"
-)
+_COPIED = "id, flow, connector_name, event_id, created_at, traceparent, last_traceparent, plan, payload, executions"
 LOOK = """
 SELECT status, plan, steps, event_id FROM {table} WHERE id = $1 AND status = ANY($2::text[]) FOR UPDATE
 """
@@ -47,8 +45,9 @@ REOPEN = f"""
 WITH gone AS (
     DELETE FROM finished_jobs WHERE id = $1 RETURNING *
 )
-INSERT INTO open_jobs ({_COPIED}, status, run, attempt, steps, error_message)
-SELECT {_COPIED}, 'pending', CASE WHEN status = 'completed' THEN run + 1 ELSE run END, attempt, $2, error_message
+INSERT INTO open_jobs ({_COPIED}, status, run, attempt, steps, result, error_message)
+SELECT {_COPIED}, 'pending', CASE WHEN status = 'completed' THEN run + 1 ELSE run END, attempt, $2,
+       CASE WHEN status <> 'completed' THEN result END, error_message
 FROM gone
 """  # noqa: S608 (of our own constants)
 HURRY = (
@@ -58,8 +57,8 @@ CANCEL = f"""
 WITH gone AS (
     DELETE FROM open_jobs WHERE id = $1 AND status = ANY($2::text[]) RETURNING *
 ), kept AS (
-    INSERT INTO finished_jobs ({_COPIED}, status, run, attempt, steps, error_message)
-    SELECT {_COPIED}, 'cancelled', run, attempt, steps, error_message FROM gone
+    INSERT INTO finished_jobs ({_COPIED}, status, run, attempt, steps, result, error_message)
+    SELECT {_COPIED}, 'cancelled', run, attempt, steps, result, error_message FROM gone
 )
 SELECT event_id FROM gone
 """  # noqa: S608
@@ -198,7 +197,10 @@ def _named(statuses: frozenset[JobStatus]) -> list[str]:
 
 
 def _from(table: Table, names: Sequence[str]) -> Select[Any]:
-    only_open = (table.c[name] if name in table.c else null().label(name) for name in ("due_at", "claimed_at"))
+    only_open = (
+        table.c[name] if name in table.c else cast(null(), DateTime(timezone=True)).label(name)
+        for name in ("due_at", "claimed_at")
+    )
     return select(*(table.c[name] for name in names), *only_open)
 
 

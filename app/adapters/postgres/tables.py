@@ -207,6 +207,7 @@ open_jobs = Table(
     Index("open_jobs_pending_idx", "id", postgresql_where=text("status = 'pending'")),
     Index("open_jobs_retrying_idx", "due_at", postgresql_where=text("status = 'retrying'")),
     Index("open_jobs_worker_idx", "worker", postgresql_where=text("status = 'in_progress'")),
+    Index("open_jobs_lost_idx", "losses", postgresql_where=text("losses >= 2")),
     Index("open_jobs_event_id_idx", "event_id"),
 )
 

@@ -75,11 +75,18 @@ def _place(path: Sequence[str | int], content: Any, names: Callable[[str], bool]
     """Write a path as JSONPath does; a key that must not be shown is counted: `$.contacts.(key 3).age`."""
     place = "$"
     for step in path:
+        while isinstance(content, dict) and step not in content and "" in content:
+            # The library leaves empty keys out of its paths.
+            place, content = f"{place}.(key {list(content).index('') + 1})", content[""]
+        try:
+            inside = content[step]
+        except (LookupError, TypeError):
+            break  # an empty key was left out, and another way led on instead
         if isinstance(step, int):
             place += f"[{step}]"
         else:
             place += f".{shown(step)}" if names(step) else f".(key {list(content).index(step) + 1})"
-        content = content[step]
+        content = inside
     return place if len(place) <= LONGEST_PLACE else f"{place[:LONGEST_PLACE]}…"
 
 

@@ -1,4 +1,4 @@
-"""The telemetry catalogue: every span, attribute, metric and log event of the intake path, and what it means.
+"""The telemetry catalogue: every span, attribute, metric and log event of intake and workers, and what it means.
 
 The code takes its names from here, and the documentation is held against it. Names are a promise: dashboards and alarms
 are built on them. Nothing listed carries a body, a secret, a query string or an address of a person.
@@ -17,7 +17,7 @@ class SpanEntry:
     """One kind of span: its name (`{…}` stands for a value), its kind and what its times mean."""
 
     name: str
-    kind: Literal["SERVER", "CLIENT", "INTERNAL"]
+    kind: Literal["SERVER", "CLIENT", "CONSUMER", "INTERNAL"]
     meaning: str
     attributes: tuple[str, ...] = ()
 
@@ -51,11 +51,12 @@ ATTRIBUTES = {
     "http.response.status_code": "the answer's status",
     "http.request.body.size": "bytes of the body",
     "client.address": "the address that sent the request",
-    "error.type": "only where the answer is 5xx or was never given: the outcome, or the status",
+    "error.type": "of a request only where the answer is 5xx or was never given: the outcome, or the status; of an"
+    " execution and a step: the failure's code",
     "opsconnect.source": "the source's name",
     "opsconnect.provider": "the source's provider",
-    "opsconnect.outcome": "`accepted`, `duplicate`, or the code of the refusal",
-    "opsconnect.event_id": "the event that was kept, or that this delivery repeats",
+    "opsconnect.outcome": "`accepted`, `duplicate`, or the code of the refusal; of an execution how it ended",
+    "opsconnect.event_id": "the event that was kept, that this delivery repeats, or that the job is of",
     "opsconnect.queue_ms": "from the end of the verification until the batch that took the delivery began",
     "opsconnect.lock.held": "keys of the batch that this process got the lock of",
     "opsconnect.lock.busy": "keys of the batch that another process had in hand",
@@ -63,6 +64,15 @@ ATTRIBUTES = {
     "opsconnect.lock.unshielded": "keys of the batch that went on without a lock",
     "opsconnect.batch.size": "events in the statement",
     "opsconnect.commit_ms": "from sending the statement until its commit was confirmed",
+    "opsconnect.jobs": "jobs that the event became",
+    "opsconnect.job_id": "the job",
+    "opsconnect.flow": "the flow that it is a run of, where it is one",
+    "opsconnect.connection": "the connection, or the connector without one; of an execution that of its first step",
+    "opsconnect.connector": "the kind of outside system; empty where there is no such connection",
+    "opsconnect.action": "what it was asked to do; empty where nobody named an action",
+    "opsconnect.step": "the step's name",
+    "opsconnect.attempt": "the execution's number, counted over the job's life",
+    "opsconnect.tries": "how often the step was tried within its retry policy",
     "db.system.name": "`postgresql`",
     "db.operation.name": "`INSERT`",
     "db.collection.name": "`events`",
@@ -93,7 +103,22 @@ BATCH = SpanEntry(
     ("db.system.name", "db.operation.name", "db.collection.name", "db.operation.batch.size", "opsconnect.batch.size",
      "opsconnect.commit_ms"),
 )  # fmt: skip
-SPANS = (SERVER, VERIFY, LOCK, APPEND, BATCH)
+PLAN = SpanEntry(
+    "plan", "INTERNAL", "the transaction in which a worker made the event's jobs, with those of its neighbours",
+    ("opsconnect.source", "opsconnect.event_id", "opsconnect.jobs"),
+)  # fmt: skip
+EXECUTE = SpanEntry(
+    "execute {job}", "CONSUMER",
+    "one claim of a job, until it was settled: in the trace of what the job came from, linked to the execution before",
+    ("opsconnect.job_id", "opsconnect.event_id", "opsconnect.flow", "opsconnect.connection", "opsconnect.attempt",
+     "opsconnect.outcome", "error.type"),
+)  # fmt: skip
+STEP = SpanEntry(
+    "step {step}", "CLIENT", "one try at a step; its context goes along to the other side",
+    ("opsconnect.step", "opsconnect.connection", "opsconnect.connector", "opsconnect.action", "opsconnect.tries",
+     "error.type"),
+)  # fmt: skip
+SPANS = (SERVER, VERIFY, LOCK, APPEND, BATCH, PLAN, EXECUTE, STEP)
 
 REQUESTS = Metric(
     "opsconnect_requests_total", "counter", "Webhook requests answered; source is `unknown` where there is none",
@@ -159,10 +184,46 @@ SUSPECTED_REPLAYS = Metric(
     ("source",),
 )  # fmt: skip
 BUILD_INFO = Metric("opsconnect_build_info", "gauge", "1; the labels say what runs", ("version", "python"))
+EVENTS_PLANNED = Metric(
+    "opsconnect_events_planned_total", "counter",
+    "Events taken from the inbox; jobs: some, or none (nobody wants it, or it cannot be read)", ("jobs",),
+)  # fmt: skip
+EXECUTIONS = Metric(
+    "opsconnect_executions_total", "counter",
+    "Claims of jobs that ended: completed, failed, parked (for a person), returned (the worker left), lost (the lease)",
+    ("outcome",),
+)  # fmt: skip
+STEPS = Metric(
+    "opsconnect_steps_total", "counter",
+    "Tries at steps: done, or the class of the failure: retry, throttled, permanent, invalid", ("connector", "outcome"),
+)  # fmt: skip
+STEP_SECONDS = Metric(
+    "opsconnect_step_seconds", "histogram", "How long tries took", ("connector",),
+    (0.001, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 16.0, 64.0),
+)  # fmt: skip
+JOB_WAIT_SECONDS = Metric(
+    "opsconnect_job_wait_seconds", "histogram", "From when a job was due until a worker had it", (),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0),
+)  # fmt: skip
+OPEN_JOBS = Metric(
+    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished; looked at every 10 s",
+    ("status",),
+)  # fmt: skip
+QUEUE_AGE_SECONDS = Metric(
+    "opsconnect_queue_age_seconds", "gauge", "How long the job has waited that is due the longest; looked at every 10 s"
+)
+INBOX_EVENTS = Metric(
+    "opsconnect_inbox_events", "gauge", "Events that nobody has planned yet, to 10,000; looked at every 10 s"
+)
+RUNNING_JOBS = Metric("opsconnect_running_jobs", "gauge", "Jobs that this worker has in hand")
+LEASES_LOST = Metric(
+    "opsconnect_leases_lost_total", "counter", "How often this worker lost its lease and stopped all its jobs"
+)
 METRICS = (
     REQUESTS, ACK_SECONDS, REQUEST_BYTES, FLUSH_ROWS, FLUSH_COMMIT_SECONDS, IN_HAND, LOCKS, POOL_CONNECTIONS,
     BREAKER_OPEN, SPANS_DROPPED, RECORDS_DROPPED, LINES_DROPPED, REFUSED_CONNECTIONS, REFUSALS_DROPPED,
-    SUSPECTED_REPLAYS, BUILD_INFO,
+    SUSPECTED_REPLAYS, BUILD_INFO, EVENTS_PLANNED, EXECUTIONS, STEPS, STEP_SECONDS, JOB_WAIT_SECONDS, OPEN_JOBS,
+    QUEUE_AGE_SECONDS, INBOX_EVENTS, RUNNING_JOBS, LEASES_LOST,
 )  # fmt: skip
 
 WEBHOOK_ANSWERED = LogEvent(
@@ -198,8 +259,20 @@ SUSPECTED_REPLAY = LogEvent(
     "its bytes came to the source before, as the event `of`; some five a second are told, the metric has all",
     ("source", "event_id", "of"),
 )  # fmt: skip
+EXECUTION_ENDED = LogEvent(
+    "execution.ended", "info, warning (failed, parked or lost)",
+    "one claim of a job; times in milliseconds, code with a failure, retry_in_s where it is tried again",
+    ("job_id", "event_id", "flow", "connection", "attempt", "outcome", "steps", "waited_ms", "total_ms", "trace_id",
+     "code", "retry_in_s"),
+)  # fmt: skip
+CONNECTOR_LOG = LogEvent(
+    "connector.log", "as the connection says, by default info",
+    "the connector `log` was run: its connection's message, kind and size of the payload, and the values of those"
+    " fields that the connection chose",
+    ("message", "kind", "bytes", "key", "attempt", "fields"),
+)  # fmt: skip
 LOG_DROPPED = LogEvent("log.dropped", "warning", "so many lines before this one could not be written", ("lines",))
 LOG_EVENTS = (
-    WEBHOOK_ANSWERED, REQUEST_ANSWERED, CONNECTION_REFUSED, SUSPECTED_REPLAY, LOG_DROPPED, TELEMETRY_FAILED,
-    EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
+    WEBHOOK_ANSWERED, REQUEST_ANSWERED, EXECUTION_ENDED, CONNECTION_REFUSED, SUSPECTED_REPLAY, CONNECTOR_LOG,
+    LOG_DROPPED, TELEMETRY_FAILED, EXPORT_FAILED, EXPORT_RECOVERED, SETTING_IGNORED,
 )  # fmt: skip

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
 from app.core.domain.connector import Json
@@ -35,13 +34,13 @@ def _text(text: str, known: Mapping[str, Json], where: str) -> Json:
         return text
     if whole := _EXPRESSION.fullmatch(text):
         return _found(whole[1], known, where)
-    return _EXPRESSION.sub(lambda match: _written(_found(match[1], known, where)), text)
+    return _EXPRESSION.sub(lambda match: _written(_found(match[1], known, where), where), text)
 
 
 def _found(expression: str, known: Mapping[str, Json], where: str) -> Any:
     try:
         return _compiled(expression).search(known)
-    except JMESPathError as error:
+    except Exception as error:  # noqa: BLE001 (some functions raise what Python raises: `contains` on a text, `[::0]`)
         reason = str(error).partition("\n")[0]
         raise Invalid([Fault(where, f"${{{expression}}} cannot be evaluated: {reason}")]) from None
 
@@ -51,5 +50,10 @@ def _compiled(expression: str) -> ParsedResult:
     return jmespath.compile(expression)
 
 
-def _written(value: Json) -> str:
-    return value if isinstance(value, str) else "" if value is None else json_ascii(value)
+def _written(value: Json, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return "" if value is None else json_ascii(value)
+    except ValueError as error:
+        raise Invalid([Fault(where, f"what it finds cannot be written into a text: {error}")]) from None

@@ -17,7 +17,7 @@ MOST_IN_BATCH = 256
 SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 1.0
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Progress | Settlement)
 
 
 class BatchedClaims(JobClaims):
@@ -68,10 +68,21 @@ class _Batches(Generic[T]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_IN_BATCH], self._waiting[MOST_IN_BATCH:]
-                await self._write_batch(batch)
+                await self._write_batch(self._next_batch())
         finally:
             self._writer = None
+
+    def _next_batch(self) -> Sequence[tuple[T, asyncio.Future[Collection[JobId]]]]:
+        """Take the next ones, none of them of the same job: the answer names jobs, and one token may be another's."""
+        batch, left = dict[JobId, tuple[T, asyncio.Future[Collection[JobId]]]](), []
+        for one in self._waiting:
+            job_id = one[0].job_id
+            if job_id in batch or len(batch) == MOST_IN_BATCH:
+                left.append(one)
+            else:
+                batch[job_id] = one
+        self._waiting = left
+        return list(batch.values())
 
     async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[Collection[JobId]]]]) -> None:
         try:
@@ -84,9 +95,9 @@ class _Batches(Generic[T]):
         except Exception as error:  # noqa: BLE001 (whoever waits must hear of it, whatever it is)
             _fail(batch, error)
         else:
-            for _, waiting in batch:
+            for item, waiting in batch:
                 if not waiting.done():
-                    waiting.set_result(held)
+                    waiting.set_result({item.job_id} & set(held))
 
     async def _patiently(self, items: Sequence[T]) -> Collection[JobId]:
         """Write, as often as it takes; what was written already is not this worker's any more, which does no harm."""

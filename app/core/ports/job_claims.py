@@ -65,7 +65,8 @@ class Settlement:
     move: Move
     """COMPLETE, POSTPONE, FAIL, PARK or RETURN."""
     execution: ExecutionStatus
-    steps: tuple[StepRecord, ...]
+    steps: tuple[StepRecord, ...] | None
+    """None: as far as it was recorded, with its result."""
     result: Json = None
     error_message: str | None = None
     fingerprint: str | None = None
@@ -81,6 +82,8 @@ class Rescued(NamedTuple):
     workers: int
     retrying: int
     dead: int
+    suspects: int = 0
+    """Jobs that are due and may only run alone."""
 
 
 class JobClaims(Protocol):
@@ -113,7 +116,7 @@ class JobClaims(Protocol):
 
     @abstractmethod
     async def rescue(self) -> Rescued:
-        """Take every job from workers whose lease has ended, and let it be tried again, or, lost too often, be dead.
+        """Take every job from workers whose lease has ended: it is tried again, or dead when lost too often.
 
         Raises `Unavailable` or `OutcomeUnknown`.
         """

@@ -6,6 +6,7 @@ got: what is done is not done again; what may be done is done again with the sam
 to repeat, which is parked for a person.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,16 +49,19 @@ class RunJob:
         started_ns = self.clock_ns()
         record = ExecutionRecord(job, self.telemetry.begin(job, started_ns), started_ns)
         try:
-            settlement = await self._run(job, record)
             try:
+                settlement = await self._run(job, record)
                 held = await self.claims.settle([settlement])
             except RowFault as error:
-                settlement = _unkept(settlement, job, error)
+                settlement = _unkept(job, record, error)
                 held = await self.claims.settle([settlement])
             if job.id not in held:
                 raise Lost
         except Lost:
             return False
+        except asyncio.CancelledError:
+            record.status = ExecutionStatus.RETURNED
+            raise
         else:
             record.status = settlement.execution
             record.delay_seconds = settlement.delay_seconds if settlement.move is Move.POSTPONE else None
@@ -67,6 +71,8 @@ class RunJob:
             self.telemetry.finish(record)
 
     async def _run(self, job: ClaimedJob, record: ExecutionRecord) -> Settlement:
+        if job.payload is None and job.body is None:
+            return _without_event(job, record)
         steps = list(job.steps)
         payload = _payload(job)
         for place, plan in enumerate(job.plan):
@@ -137,7 +143,7 @@ class RunJob:
         place: int,
         failed: Failed,
     ) -> Settlement:
-        message = printable(f"{plan.name}: {failed.message}".encode("utf-8", "backslashreplace"))[:LONGEST_MESSAGE]
+        message = _message(f"{plan.name}: {failed.message}")
         step = replace(steps[place], status=StepStatus.ERROR, error_message=message, code=failed.code)
         steps[place] = step
         age = max(self.clock_ns() / 1e9 - (step.first_tried or 0), 0.0)
@@ -178,17 +184,32 @@ def _settled(
     )  # fmt: skip
 
 
-def _unkept(settlement: Settlement, job: ClaimedJob, error: RowFault) -> Settlement:
-    """Settle a job whose result the database does not take, as dead: running it again would end in the same way."""
-    message = f"what came of it cannot be kept: {error}"
-    return replace(
-        settlement, move=Move.FAIL, execution=ExecutionStatus.FAILED, steps=job.steps, result=None,
-        error_message=message, fingerprint="result_not_kept",
+def _message(text: str) -> str:
+    """Make what a connector says fit to be kept, whatever it holds."""
+    return printable(text.encode("utf-8", "backslashreplace"))[:LONGEST_MESSAGE]
+
+
+def _dead(job: ClaimedJob, record: ExecutionRecord, message: str, fingerprint: str) -> Settlement:
+    """End a job for good that got no further than it was recorded."""
+    return Settlement(
+        job.id, job.token, job.attempt, Move.FAIL, ExecutionStatus.FAILED, steps=None,
+        error_message=_message(message), fingerprint=fingerprint, traceparent=record.trace.traceparent,
     )  # fmt: skip
 
 
+def _unkept(job: ClaimedJob, record: ExecutionRecord, error: RowFault) -> Settlement:
+    """Settle a job whose result the database does not take, as dead: running it again would end in the same way."""
+    return _dead(job, record, f"what came of it cannot be kept: {error}", "result_not_kept")
+
+
+def _without_event(job: ClaimedJob, record: ExecutionRecord) -> Settlement:
+    return _dead(
+        job, record, f"its event {job.event_id} is not kept any more, so there is nothing to run on", "event_gone"
+    )
+
+
 def _parked(job: ClaimedJob, record: ExecutionRecord, steps: list[StepRecord], place: int, why: str) -> Settlement:
-    message = f"{steps[place].name}: {why}. Look at the other side, then retry the job or cancel it"
+    message = _message(f"{steps[place].name}: {why}") + ". Look at the other side, then retry the job or cancel it"
     steps[place] = replace(steps[place], error_message=message, code="outcome_unknown")
     settlement = _settled(job, record, Move.PARK, ExecutionStatus.PARKED, steps)
     return replace(settlement, error_message=message)
@@ -197,4 +218,4 @@ def _parked(job: ClaimedJob, record: ExecutionRecord, steps: list[StepRecord], p
 def _fingerprint(job: ClaimedJob, plan: StepPlan, code: str) -> str:
     """Name what failures of the same kind have in common: the flow, the step, what it uses, and the failure's code."""
     text = "\0".join((job.flow or "", plan.name, plan.use, plan.action, code))
-    return sha256(text.encode()).hexdigest()[:16]
+    return sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]

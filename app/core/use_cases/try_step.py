@@ -94,11 +94,13 @@ async def _called(connector: Connector, call: ActionCall) -> Done | Failed:
     try:
         async with asyncio.timeout(call.seconds + GRACE_SECONDS):
             outcome = await connector.run(call)
-        if isinstance(outcome, Done):
-            json_ascii(outcome.output)
+        if isinstance(outcome, Failed):
+            return outcome
+        json_ascii(outcome.output)
+        return Done(outcome.output)
     except TimeoutError:
         return Failed(Failure.RETRY, "timeout", f"it did not end within {call.seconds:g} s", maybe_done=True)
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
-        return Failed(Failure.RETRY, name, f"the connector raised {name}, or gave what is no JSON", maybe_done=True)
-    return outcome
+        text = f"the connector raised {name}, or gave what is neither an outcome nor JSON"
+        return Failed(Failure.RETRY, name, text, maybe_done=True)
