@@ -3,7 +3,6 @@
 Production, tests and the command line call the same `build`. Nothing connects before it is used.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +33,7 @@ from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
+from app.adapters.postgres.wake_ups import PostgresWakeUps
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
 from app.adapters.schemas.on_demand import SchemasOnDemand
@@ -53,6 +53,7 @@ from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.hinting import Hinting
 from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refreshing_caches import RefreshingCaches
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
@@ -86,14 +87,6 @@ from app.settings import Settings
 
 VERSION = version("opsconnect")
 REPEAT_SECONDS = 60.0
-
-
-class _NoWakeUps(WakeUps):  # until wake-ups are merged
-    def hint(self) -> None:
-        pass
-
-    async def wait(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.05))
 
 
 _log = structlog.get_logger()
@@ -204,9 +197,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
         connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
-        wake_ups = _NoWakeUps()
+        wake_ups = PostgresWakeUps(url, budget=patient)
+        stack.push_async_callback(wake_ups.close)
         store = GroupCommit(
-            BreakingStore(shield, breakers["postgres"]),
+            Hinting(BreakingStore(shield, breakers["postgres"]), wake_ups),
             Bounds(
                 rows=settings.flush_rows,
                 bytes=settings.flush_bytes,
@@ -278,11 +272,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 shield,
                 sources,
                 connected,
+                wake_ups,
                 refusal_book,
                 *([replay_watch] if settings.replay_watch == "on" else []),
                 upkeep,
             ),
-            worker_duties=(sources, connected, upkeep),
+            worker_duties=(sources, connected, wake_ups, upkeep),
         )
 
 
