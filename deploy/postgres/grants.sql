@@ -16,6 +16,8 @@ GRANT SELECT, UPDATE (position) ON replay_looks TO :"serving";
 GRANT INSERT ON inbox TO :"serving";  -- its numbers come from an identity column, which asks for no right of its own
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
 GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it
+GRANT SELECT, INSERT, UPDATE (revoked_at, last_used_at) ON api_keys TO :"serving";  -- by the API: created, revoked
+GRANT SELECT, INSERT ON audit_log TO :"serving";  -- written before each action; nobody changes it
 GRANT SELECT ON registrations, sources, alembic_version TO :"serving";
 REVOKE EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) TO :"serving";

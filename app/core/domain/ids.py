@@ -9,6 +9,9 @@ EventId = NewType("EventId", str)
 RefusalId = NewType("RefusalId", str)
 """The id of a refusal: made and spelled like an event's."""
 
+ApiKeyId = NewType("ApiKeyId", str)
+"""The id of an API key, which is no secret: made and spelled like an event's."""
+
 
 def event_id(now_ns: int) -> EventId:
     """Make the id of an event received at `now_ns` (nanoseconds since the epoch)."""
@@ -20,6 +23,11 @@ def event_id(now_ns: int) -> EventId:
 def refusal_id(now_ns: int) -> RefusalId:
     """Make the id of a refusal of a request received at `now_ns` (nanoseconds since the epoch)."""
     return RefusalId(event_id(now_ns))
+
+
+def api_key_id(now_ns: int) -> ApiKeyId:
+    """Make the id of an API key created at `now_ns` (nanoseconds since the epoch)."""
+    return ApiKeyId(event_id(now_ns))
 
 
 def first_event_id(milliseconds: int) -> EventId:
