@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
@@ -15,10 +16,11 @@ from app.core.catalog.catalogue import find, providers
 from app.core.catalog.provider import Provider
 from app.core.catalog.source_grammar import GENERIC, KEYS, SCHEME_KEYS
 from app.core.catalog.source_text import source_text
-from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.infra.configuration_file import parse
 from tests.architecture.providers_page import COMMAND, PAGE, page
+from tests.operators import ADA
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +52,24 @@ def test_every_generic_provider_and_every_word_of_verify_is_explained(text: str)
     assert sorted(verify) == sorted(SCHEME_KEYS)
 
 
+async def applied(text: str, references: ReferencedSecrets) -> Plan:
+    apply = ApplyConfiguration(MemorySourceRegistry(), references, JsonSchemas(), MemoryAuditLog())
+    return await apply(parse(text.encode(), "x.yaml"), ADA)
+
+
 async def test_every_source_on_the_page_can_be_applied(text: str) -> None:
     documents = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(documents) >= 3
     references = ReferencedSecrets({"env": EnvironmentSecrets({}), "file": FileSecrets(Path("/none"))})
     for document in documents:
-        await ApplyConfiguration(MemorySourceRegistry(), references, JsonSchemas())(
-            parse(document.encode(), "providers.md")
-        )
+        await applied(document, references)
 
 
 @pytest.mark.parametrize("name", sorted(GENERIC))
 async def test_a_generic_provider_may_be_told_how_to_verify(name: str) -> None:
     references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     source = f"{{name: x, provider: {name}, verify: {{token_header: X-Key}}, secrets: ['env:X']}}"
-    await ApplyConfiguration(MemorySourceRegistry(), references, JsonSchemas())(
-        parse(f"sources: [{source}]".encode(), "x.yaml")
-    )
+    await applied(f"sources: [{source}]", references)
 
 
 @pytest.mark.parametrize("provider", providers(), ids=lambda provider: provider.name)
@@ -74,9 +77,7 @@ async def test_every_source_that_is_printed_can_be_applied(provider: Provider) -
     references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     for scheme in provider.schemes:
         text = source_text(provider, scheme, BrowseProviders("https://hooks.example.com").address(provider))
-        (source,) = (
-            await ApplyConfiguration(MemorySourceRegistry(), references, JsonSchemas())(parse(text.encode(), "x.yaml"))
-        ).sources
+        (source,) = (await applied(text, references)).sources
         assert source.change == "created"
 
 

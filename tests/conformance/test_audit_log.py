@@ -11,11 +11,11 @@ from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.engine import make_engine
-from app.core.domain.audit import BEFORE_THE_FIRST, Action, Actor, Head, fault_in
+from app.core.domain.audit import Action, Actor, Head
 from app.core.ports.audit_log import AuditLog, AuditQuery
+from app.core.use_cases.browse_audit import BrowseAudit, Verified
 from tests.conftest import PATIENT
 
-NOBODY = Head(0, BEFORE_THE_FIRST)
 ADA = Actor("key:ada", "0af7651916cd43dd8448eb211c80319c")
 BOB = Actor("cli:bob")
 
@@ -44,7 +44,7 @@ async def test_an_entry_comes_back_as_it_was_and_hashes_to_the_same(log: AuditLo
     assert abs(datetime.now(UTC) - appended.at) < timedelta(seconds=30)
     assert await log.walk(after=0, at_most=10) == [appended]
     assert await log.find(AuditQuery()) == [appended]
-    assert fault_in([appended], NOBODY) is None
+    assert (await BrowseAudit(log).verify()).fault is None
 
 
 async def test_many_at_once_make_one_chain_in_the_order_of_their_times(log: AuditLog) -> None:
@@ -53,7 +53,7 @@ async def test_many_at_once_make_one_chain_in_the_order_of_their_times(log: Audi
     assert [entry.seq for entry in entries] == list(range(1, 31))
     assert sorted(entry.at for entry in entries) == [entry.at for entry in entries]
     assert {entry.target for entry in entries} == {str(number) for number in range(30)}
-    assert fault_in(entries, NOBODY) is None
+    assert await BrowseAudit(log).verify() == Verified(Head(30, entries[-1].hash), None)
 
 
 async def test_it_is_walked_piece_by_piece(log: AuditLog) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import redis
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
@@ -20,6 +21,7 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
+from tests.operators import ADA
 
 DEMO = {
     "name": "demo",
@@ -39,9 +41,8 @@ def configure(database_url: str, *sources: dict[str, Any]) -> None:
         connections = Connections(database_url, budget=PATIENT, largest=1)
         stores = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": SECRET}), "file": FileSecrets()})
         try:
-            await ApplyConfiguration(PostgresSourceRegistry(connections), stores, JsonSchemas())(
-                Document({"sources": list(sources)})
-            )
+            apply = ApplyConfiguration(PostgresSourceRegistry(connections), stores, JsonSchemas(), MemoryAuditLog())
+            await apply(Document({"sources": list(sources)}), ADA)
         finally:
             await connections.close()
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
@@ -16,6 +17,7 @@ from app.core.domain.registration import PENDING
 from app.core.domain.source import Source
 from app.core.policies.registering_sources import RegisteringSources
 from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
+from tests.operators import ADA
 from tests.registering import ASANA, House
 
 BY_REFERENCE = replace(ASANA, secrets=("env:ASANA",))
@@ -68,9 +70,12 @@ class Away(MemoryRegistrations):
 async def planned(house: House, *, dry_run: bool = False) -> Plan:
     sources = RegisteringSources(MemorySourceRegistry(), house.registrations)
     apply = ApplyConfiguration(
-        sources, ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets}), JsonSchemas()
+        sources,
+        ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets}),
+        JsonSchemas(),
+        MemoryAuditLog(),
     )
-    return await apply(Document({"sources": [WRITTEN]}), dry_run=dry_run)
+    return await apply(Document({"sources": [WRITTEN]}), ADA, dry_run=dry_run)
 
 
 async def test_who_applies_is_told_until_when_the_secret_is_expected() -> None:

@@ -1,4 +1,4 @@
-"""API keys: who may ask for what, and until when. Whoever has the text of one is its holder; we keep its digest alone."""
+"""API keys: who may ask for what, and until when. Who has the text of one is its holder; we keep its digest alone."""
 
 import re
 from base64 import urlsafe_b64encode

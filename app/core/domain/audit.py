@@ -120,12 +120,10 @@ def canonical(content: Mapping[str, object]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def fault_in(entries: Sequence[AuditEntry], last: Head) -> str | None:
-    """Say what is wrong with entries that are to follow the last one, oldest first; None: nothing is."""
-    for entry in entries:
-        if entry.seq != last.seq + 1:
-            return f"entry {last.seq + 1} is missing"
-        if link(last.hash, entry) != entry.hash:
-            return f"entry {entry.seq} is not as it was written, or does not follow the one before it"
-        last = Head(entry.seq, entry.hash)
+def fault_in(entry: AuditEntry, last: Head) -> str | None:
+    """Say what is wrong with an entry that is to follow the last one; None: nothing is."""
+    if entry.seq != last.seq + 1:
+        return f"entry {last.seq + 1} is missing"
+    if link(last.hash, entry) != entry.hash:
+        return f"entry {entry.seq} is not as it was written, or does not follow the one before it"
     return None

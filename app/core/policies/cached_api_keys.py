@@ -1,12 +1,12 @@
-"""API keys kept at hand for seconds: an operator's requests do not each ask the database, and a revoked key is soon seen.
+"""API keys kept at hand for seconds: not each request of an operator asks the database, and a revoked key is soon seen.
 
 What was read at most `fresh_seconds` ago is believed. Then it is read again, which may take `look_seconds`; where that
 fails, what is not older than `trusted_seconds` still is. Both are counted from before the reading began. So a key that
 was revoked, wherever that was, is refused `trusted_seconds` later at the latest, and a database that is away for a
 moment locks nobody out.
 
-Whoever makes keys up makes us ask: so many at once, on connections that are not intake's, and not in the way of keys that
-are known.
+Whoever makes keys up makes us ask: so many at once, on connections that are not intake's, and not in the way of keys
+that are known.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class CachedApiKeys(ApiKeys):
             self._known = {digest: read for digest, read in self._known.items() if read.key.id != key_id}
 
     async def note_uses(self, uses: Mapping[ApiKeyId, datetime]) -> None:
-        """Take them down. The first of a key is written within a second or so, the next after a minute, and at the end."""
+        """Take them down. The first of a key is written within a second or so, another after a minute or at the end."""
         for key_id, at in uses.items():
             self._uses[key_id] = max(at, self._uses.get(key_id, at))
 

@@ -31,7 +31,7 @@ class ApiKeys(Protocol):
 
     @abstractmethod
     async def all(self) -> Sequence[ApiKey]:
-        """List every key, revoked and expired ones too, in the order in which they were created. Raises `Unavailable`."""
+        """List every key, revoked and expired ones too, in the order of their creation. Raises `Unavailable`."""
 
     @abstractmethod
     async def revoke(self, key_id: ApiKeyId) -> bool:

@@ -1,9 +1,10 @@
 """Making the configuration be what a document says, or saying everything that is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.catalog.source_grammar import read_source
+from app.core.domain.audit import Action, Actor
 from app.core.domain.document import Document, Findings, Part
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.registration import reference_of
@@ -11,6 +12,7 @@ from app.core.domain.schema_grammar import SchemaFault
 from app.core.domain.secret_grammar import SecretFault
 from app.core.domain.source import Source
 from app.core.domain.source_difference import Difference, differences
+from app.core.ports.audit_log import AuditLog
 from app.core.ports.payload_schemas import PayloadSchemas
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.source_registry import Change, SourceRegistry
@@ -50,8 +52,9 @@ class ApplyConfiguration:
     sources: SourceRegistry
     secrets: SecretStore
     schemas: PayloadSchemas
+    audit: AuditLog
 
-    async def __call__(self, document: Document, *, dry_run: bool = False) -> Plan:
+    async def __call__(self, document: Document, by: Actor, *, dry_run: bool = False) -> Plan:
         """Apply a document, or with `dry_run` tell what that would do. Applying the same again changes nothing.
 
         Raises `Invalid` with every fault when it has any (nothing is changed then), `Unavailable`, `OutcomeUnknown`.
@@ -60,6 +63,8 @@ class ApplyConfiguration:
         # Only for the diff, so it does not matter that somebody may apply something else at this moment: what changed
         # is what the registry says.
         before = {source.name: source for source in await self.sources.all()}
+        if not dry_run:
+            await self.audit.append(by.does(Action.APPLY, "sources", **_foreseen(wanted, before)))
         changes = await self.sources.apply(wanted, dry_run=dry_run)
         planned = [
             PlannedSource(source.name, change, _diff(change, before.get(source.name), source))
@@ -103,6 +108,13 @@ def _read(document: Document, secret_fault: SecretFault, schema_fault: SchemaFau
                 wanted.append(source)
     findings.raise_if_any()
     return wanted
+
+
+def _foreseen(wanted: Sequence[Source], before: Mapping[str, Source]) -> dict[str, list[str]]:
+    """Name what applying is about to change."""
+    created = [source.name for source in wanted if source.name not in before]
+    changed = [source.name for source in wanted if before.get(source.name, source) != source]
+    return {"created": created, "changed": changed}
 
 
 def _diff(change: Change, before: Source | None, after: Source) -> tuple[Difference, ...]:
