@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import pwd
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from rich.text import Text
 
 from app.cli.verify import verify
 from app.core.application import Application
+from app.core.domain.audit import Actor
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
 from app.core.domain.event import EventState
@@ -78,6 +81,15 @@ def asking(question: Callable[[Application], Awaitable[T]]) -> T:
             return await question(container.application)
 
     return asyncio.run(ask())
+
+
+def operator() -> Actor:
+    """Tell who runs this command, by the system's own word: what the environment says can be anybody's."""
+    user = os.getuid()
+    try:
+        return Actor(f"cli:{pwd.getpwuid(user).pw_name}")
+    except KeyError:  # as in a container that knows no names
+        return Actor(f"cli:{user}")
 
 
 def say(text: str | Text = "", *, stderr: bool = False) -> None:
@@ -264,7 +276,7 @@ def _applied(file: str, *, dry_run: bool) -> Plan:
     from app.infra.schema_files import with_schemas
 
     document = with_schemas(read_file(file), Path(file).parent)
-    return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
+    return asking(lambda application: application.apply_configuration(document, operator(), dry_run=dry_run))
 
 
 def _show(plan: Plan) -> None:
@@ -303,9 +315,18 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import connections, providers, refusals, sources  # noqa: E402 (they speak through what stands above)
+from app.cli import (  # noqa: E402 (they speak through what stands above)
+    audit,
+    connections,
+    keys,
+    providers,
+    refusals,
+    sources,
+)
 from app.cli.send import send  # noqa: E402
 
+cli.add_typer(keys.commands, name="keys")
+cli.add_typer(audit.commands, name="audit")
 cli.add_typer(connections.commands, name="connections")
 cli.add_typer(providers.commands, name="providers")
 cli.add_typer(refusals.commands, name="refusals")

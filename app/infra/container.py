@@ -4,6 +4,7 @@ Production, tests and the command line call the same `build`. Nothing connects b
 """
 
 import os
+import secrets as randomness
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,8 @@ from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
+from app.adapters.postgres.api_keys import PostgresApiKeys
+from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
@@ -45,9 +48,11 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.adapters.telemetry.catalog import SUSPECTED_REPLAY
 from app.core.application import Application
 from app.core.catalog.replays import takes_new_ids
+from app.core.domain.api_key import digest_of
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
+from app.core.policies.cached_api_keys import CachedApiKeys
 from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
@@ -67,6 +72,8 @@ from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.wake_ups import WakeUps
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.authenticate import Authenticate
+from app.core.use_cases.browse_audit import BrowseAudit
 from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
@@ -75,6 +82,7 @@ from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
@@ -220,6 +228,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=failed("refusals.not_kept"),
         )
         offer = OfferSecret(registrations, sealing)
+        api_keys = CachedApiKeys(PostgresApiKeys(background, engine), on_failure=failed("api_keys.uses_not_noted"))
+        audit = PostgresAuditLog(background, engine)
+        admin_key = settings.admin_key and settings.admin_key.get_secret_value().encode()
         replay_watch = ReplayWatch(
             background,
             lambda: _taking_new_ids(sources),
@@ -242,17 +253,20 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
-                release_refusal=ReleaseRefusal(refusals, ingest.take_in),
+                release_refusal=ReleaseRefusal(refusals, ingest.take_in, audit),
                 check_health=CheckHealth(
                     needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
                 ),
                 apply_configuration=ApplyConfiguration(
-                    configuration, sources, connected, connectors, references, schemas
+                    configuration, sources, connected, connectors, references, schemas, audit
                 ),
                 browse_connections=BrowseConnections(connected, sources),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
-                register_source=RegisterSource(sources, registrations, sealing),
+                register_source=RegisterSource(sources, registrations, sealing, audit),
                 offer_secret=offer,
+                authenticate=Authenticate(api_keys, digest_of(admin_key) if admin_key else None),
+                manage_keys=ManageKeys(api_keys, audit, randomness.token_bytes, time.time_ns),
+                browse_audit=BrowseAudit(audit),
             ),
             connections=connections,
             engine=engine,
@@ -274,6 +288,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 connected,
                 wake_ups,
                 refusal_book,
+                api_keys,
                 *([replay_watch] if settings.replay_watch == "on" else []),
                 upkeep,
             ),

@@ -22,7 +22,7 @@ from app.adapters.web.admission import Admission
 from app.adapters.web.api import make_api
 from app.adapters.web.crowd import Crowd
 from app.adapters.web.express import ExpressLane
-from app.adapters.web.guard import AdminKeyGuard
+from app.adapters.web.guard import ScopeGuard
 from app.adapters.web.request_log import RequestLog
 from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, WebhookDoor
@@ -118,9 +118,9 @@ async def serving(
             metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
         )
         instrument(api, tracing)
-        guarded: Any = RequestLog(Crowd(api, settings.operator_requests))
-        if settings.admin_key is not None:
-            guarded = AdminKeyGuard(guarded, settings.admin_key.get_secret_value())
+        # Without an admin key this is `dev` on this machine (`refuse_unsafe`), and open.
+        authenticate = None if settings.admin_key is None else container.application.authenticate
+        guarded: Any = ScopeGuard(RequestLog(Crowd(api, settings.operator_requests)), api.routes, authenticate)
         door = WebhookDoor(
             ingest=container.application.ingest_webhook,
             telemetry=telemetry,
