@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from app.cli import AsJson, asking, failing_clearly, say, say_json
+from app.cli import AsJson, asking, failing_clearly, operator, say, say_json
 from app.core.application import Application
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid
@@ -111,7 +111,7 @@ def _move(job_id: str, move: Move, done: str, *, as_json: bool) -> None:
 
     async def ask(application: Application) -> tuple[Moved | Illegal | None, Job | None]:
         change = application.change_job
-        answer = await (change.retry if move is Move.RERUN else change.cancel)(job_id)
+        answer = await (change.retry if move is Move.RERUN else change.cancel)(job_id, operator())
         return answer, await application.browse_jobs.get(job_id)
 
     with failing_clearly():

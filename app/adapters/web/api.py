@@ -9,7 +9,18 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.adapters.web import connectors, documentation, events, health, jobs, pipeline, providers, refusals
+from app.adapters.web import (
+    audit,
+    connectors,
+    documentation,
+    events,
+    health,
+    jobs,
+    keys,
+    pipeline,
+    providers,
+    refusals,
+)
 from app.adapters.web.json_body import BodyTooLarge, NotJson
 from app.adapters.web.responses import problem
 from app.core.application import Application
@@ -40,6 +51,8 @@ def make_api(
     api.include_router(jobs.make_router(starting, application.change_job, application.browse_jobs))
     api.include_router(pipeline.make_router(starting, application.browse_jobs))
     api.include_router(connectors.make_router(application.browse_connectors))
+    api.include_router(keys.make_router(application.manage_keys))
+    api.include_router(audit.make_router(application.browse_audit))
 
     @api.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:

@@ -4,14 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from app.adapters.web.guard import actor
 from app.adapters.web.job_views import JobDetail, JobList, detail, summary
 from app.adapters.web.json_body import LONGEST_NAME, name_fault, read_object
 from app.adapters.web.responses import ExactJSON, problem
 from app.adapters.web.shown import LARGEST_PAGE
+from app.core.domain.audit import Actor
 from app.core.domain.connector import Json
 from app.core.domain.document import kind
 from app.core.domain.errors import Fault, Invalid, OutcomeUnknown
@@ -173,11 +175,9 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         job = await browse.get(job_id)
         return problem("unknown_job") if job is None else ExactJSON(detail(job))
 
-    async def moving(
-        job_id: str, move: Move, change_it: Callable[[str], Awaitable[Moved | Illegal | None]]
-    ) -> Response:
+    async def moving(job_id: str, move: Move, by: Actor) -> Response:
         try:
-            answer = await change_it(job_id)
+            answer = await (change.retry if move is Move.RERUN else change.cancel)(job_id, by)
         except OutcomeUnknown:
             text = f"It may or may not have been done. Look at GET /api/v1/jobs/{job_id}, and ask again if it was not."
             return problem("outcome_unknown", detail=text)
@@ -195,8 +195,8 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         response_model=MovedJob,
         responses=_CHANGING,
     )
-    async def retry(job_id: str) -> Response:
-        return await moving(job_id, Move.RERUN, change.retry)
+    async def retry(job_id: str, by: Annotated[Actor, Depends(actor)]) -> Response:
+        return await moving(job_id, Move.RERUN, by)
 
     @router.post(
         "/{job_id}/cancel",
@@ -205,8 +205,8 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         response_model=MovedJob,
         responses=_CHANGING,
     )
-    async def cancel(job_id: str) -> Response:
-        return await moving(job_id, Move.CANCEL, change.cancel)
+    async def cancel(job_id: str, by: Annotated[Actor, Depends(actor)]) -> Response:
+        return await moving(job_id, Move.CANCEL, by)
 
     return router
 
