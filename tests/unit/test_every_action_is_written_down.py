@@ -82,7 +82,7 @@ class World:
 Deed = Callable[[World], Awaitable[object]]
 
 DEEDS: dict[Action, tuple[Deed, str, dict[str, Detail]]] = {
-    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "sources", {"created": ["new"], "changed": []}),
+    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "configuration", {"created": ["new"], "changed": []}),
     Action.REFUSAL_RELEASE: (
         lambda world: world.release(REFUSAL.id, ADA),
         REFUSAL.id,
