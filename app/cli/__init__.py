@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import pwd
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from rich.text import Text
 
 from app.cli.verify import verify
 from app.core.application import Application
+from app.core.domain.audit import Actor
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
 from app.core.domain.event import EventState
@@ -80,6 +83,15 @@ def asking(question: Callable[[Application], Awaitable[T]]) -> T:
     return asyncio.run(ask())
 
 
+def operator() -> Actor:
+    """Tell who runs this command, by the system's own word: what the environment says can be anybody's."""
+    user = os.getuid()
+    try:
+        return Actor(f"cli:{pwd.getpwuid(user).pw_name}")
+    except KeyError:  # as in a container that knows no names
+        return Actor(f"cli:{user}")
+
+
 def say(text: str | Text = "", *, stderr: bool = False) -> None:
     """Print one line as it is: never wrapped, coloured only on a terminal."""
     Console(stderr=stderr, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
@@ -115,12 +127,13 @@ def dev(
     port: Annotated[int | None, typer.Option(help="The port to listen on [8000].")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The folder of the embedded servers [.opsconnect].")] = None,
 ) -> None:
-    """Run everything on this machine: Postgres, Redis-compatible server, migrations and API."""
+    """Run everything on this machine: Postgres, Redis-compatible server, migrations, API and worker."""
     from app.infra import dev
     from app.settings import load
 
     with failing_clearly():
-        dev.run(load(environment="dev", drain_announce_seconds=0, **_given(host=host, port=port, data_dir=data_dir)))
+        options = _given(host=host, port=port, data_dir=data_dir)
+        dev.run(load(environment="dev", drain_announce_seconds=0, worker_drain_seconds=2, **options))
 
 
 @cli.command()
@@ -142,6 +155,19 @@ def serve(
                 serving.run(settings, listener)
             else:
                 serve_together(settings, listener, serving.run)
+
+
+@cli.command()
+def worker(
+    concurrency: Annotated[int | None, typer.Option(help="The most jobs at once [100].")] = None,
+    port: Annotated[int | None, typer.Option(help="Where it answers health and metrics [nowhere].")] = None,
+) -> None:
+    """Plan events and run jobs, on the database that the settings name."""
+    from app.infra import worker
+    from app.settings import load
+
+    with failing_clearly():
+        worker.run(load(**_given(worker_concurrency=concurrency, worker_port=port)))
 
 
 @cli.command()
@@ -250,7 +276,7 @@ def _applied(file: str, *, dry_run: bool) -> Plan:
     from app.infra.schema_files import with_schemas
 
     document = with_schemas(read_file(file), Path(file).parent)
-    return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
+    return asking(lambda application: application.apply_configuration(document, operator(), dry_run=dry_run))
 
 
 def _show(plan: Plan) -> None:
@@ -289,9 +315,18 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import connections, providers, refusals, sources  # noqa: E402 (they speak through what stands above)
+from app.cli import (  # noqa: E402 (they speak through what stands above)
+    audit,
+    connections,
+    keys,
+    providers,
+    refusals,
+    sources,
+)
 from app.cli.send import send  # noqa: E402
 
+cli.add_typer(keys.commands, name="keys")
+cli.add_typer(audit.commands, name="audit")
 cli.add_typer(connections.commands, name="connections")
 cli.add_typer(providers.commands, name="providers")
 cli.add_typer(refusals.commands, name="refusals")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.authenticate import Authenticate
+from app.core.use_cases.browse_audit import BrowseAudit
 from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
@@ -10,6 +12,7 @@ from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
@@ -30,3 +33,6 @@ class Application:
     browse_sources: BrowseSources
     register_source: RegisterSource
     offer_secret: OfferSecret
+    authenticate: Authenticate
+    manage_keys: ManageKeys
+    browse_audit: BrowseAudit

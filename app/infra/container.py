@@ -4,6 +4,7 @@ Production, tests and the command line call the same `build`. Nothing connects b
 """
 
 import os
+import secrets as randomness
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,8 @@ from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
+from app.adapters.postgres.api_keys import PostgresApiKeys
+from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
@@ -33,6 +36,7 @@ from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
+from app.adapters.postgres.wake_ups import PostgresWakeUps
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
 from app.adapters.schemas.on_demand import SchemasOnDemand
@@ -44,14 +48,17 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.adapters.telemetry.catalog import SUSPECTED_REPLAY
 from app.core.application import Application
 from app.core.catalog.replays import takes_new_ids
+from app.core.domain.api_key import digest_of
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
+from app.core.policies.cached_api_keys import CachedApiKeys
 from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.hinting import Hinting
 from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refreshing_caches import RefreshingCaches
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
@@ -63,7 +70,10 @@ from app.core.ports.idempotency_lock import IdempotencyLock
 from app.core.ports.probe import Probe
 from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
+from app.core.ports.wake_ups import WakeUps
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.authenticate import Authenticate
+from app.core.use_cases.browse_audit import BrowseAudit
 from app.core.use_cases.browse_connections import BrowseConnections
 from app.core.use_cases.browse_events import BrowseEvents
 from app.core.use_cases.browse_providers import BrowseProviders
@@ -72,17 +82,20 @@ from app.core.use_cases.browse_sources import BrowseSources
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
 from app.infra import database_url
+from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
 from app.settings import Settings
 
 VERSION = version("opsconnect")
 REPEAT_SECONDS = 60.0
+
 
 _log = structlog.get_logger()
 
@@ -100,12 +113,19 @@ class Container:
     connected: CachedConnections
     """What the configuration calls connections; `connections` lead to Postgres."""
     configuration: Configuration
+    connectors: Mapping[str, Connector]
+    secrets: SecretStore
+    wake_ups: WakeUps
+    database_url: str
     rates: LeasedRates
     breakers: Mapping[str, Guard]
     """By what is behind them: `postgres` and, where one is configured, `redis`."""
     refusal_book: RefusalBook
     replay_watch: ReplayWatch
     duties: tuple[Duty, ...]
+    """Of a process that takes webhooks in."""
+    worker_duties: tuple[Duty, ...]
+    """Of a process that runs jobs and nothing else."""
 
     async def refuse_unfit(self, revision: str) -> None:
         """Refuse a database on which the promises would not hold. Raises `Unfit`; one that is away is let pass."""
@@ -145,21 +165,21 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             "Postgres",
             errors=settings.postgres_breaker_errors,
             open_seconds=settings.postgres_breaker_seconds,
-            on_lost=_failed("postgres.lost"),
+            on_lost=failed("postgres.lost"),
             on_recovered=lambda: _log.info("postgres.recovered"),
         )
-        shield = Shielded(PostgresEventStore(connections), lock, on_failure=_failed("duplicates.uncounted"))
+        shield = Shielded(PostgresEventStore(connections), lock, on_failure=failed("duplicates.uncounted"))
         stack.push_async_callback(shield.write_counts)
         registrations = PostgresRegistrations(connections)
         sources = CachedSources(
             PostgresSourceRegistry(connections),
             refresh_seconds=settings.source_refresh_seconds,
-            on_failure=_failed("sources.not_refreshed"),
+            on_failure=failed("sources.not_refreshed"),
         )
         connected = CachedConnections(
             PostgresConnectionRegistry(connections),
             refresh_seconds=settings.source_refresh_seconds,
-            on_failure=_failed("connections.not_refreshed"),
+            on_failure=failed("connections.not_refreshed"),
         )
         configuration = RefreshingCaches(
             RegisteringSources(PostgresConfiguration(connections), sources, registrations), sources, connected
@@ -170,7 +190,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             FetchedProviderKeys(outgoing, fetch_seconds=settings.provider_key_fetch_seconds),
             seconds=settings.provider_key_seconds,
             wait_seconds=settings.provider_key_wait_seconds,
-            on_failure=_failed("keys.not_fetched"),
+            on_failure=failed("keys.not_fetched"),
         )
         stack.push_async_callback(keys.close)  # after the client: it is undone first
         stores = _stores()
@@ -184,9 +204,11 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(follow.close)
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
-        connectors: Mapping[str, Connector] = {}  # MERGE: those of app/infra/connectors.py
+        connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
+        wake_ups = PostgresWakeUps(url, budget=patient)
+        stack.push_async_callback(wake_ups.close)
         store = GroupCommit(
-            BreakingStore(shield, breakers["postgres"]),
+            Hinting(BreakingStore(shield, breakers["postgres"]), wake_ups),
             Bounds(
                 rows=settings.flush_rows,
                 bytes=settings.flush_bytes,
@@ -203,14 +225,17 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 age=timedelta(days=settings.refusals_days),
                 per_second=settings.refusals_per_second,
             ),
-            on_failure=_failed("refusals.not_kept"),
+            on_failure=failed("refusals.not_kept"),
         )
         offer = OfferSecret(registrations, sealing)
+        api_keys = CachedApiKeys(PostgresApiKeys(background, engine), on_failure=failed("api_keys.uses_not_noted"))
+        audit = PostgresAuditLog(background, engine)
+        admin_key = settings.admin_key and settings.admin_key.get_secret_value().encode()
         replay_watch = ReplayWatch(
             background,
             lambda: _taking_new_ids(sources),
             on_suspected=_tell_suspected,
-            on_failure=_failed("replays.not_watched"),
+            on_failure=failed("replays.not_watched"),
         )
         ingest = IngestWebhook(
             PrepareSource(sources, secrets, keys, schemas),
@@ -220,6 +245,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             follow,
             budget_seconds=settings.ingest_budget_seconds,
         )
+        upkeep = Upkeep(background, key_retention_days=settings.key_retention_days, on_failure=failed("upkeep.failed"))
         yield Container(
             settings=settings,
             application=Application(
@@ -227,17 +253,20 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 browse_events=BrowseEvents(PostgresEventReader(engine)),
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
-                release_refusal=ReleaseRefusal(refusals, ingest.take_in),
+                release_refusal=ReleaseRefusal(refusals, ingest.take_in, audit),
                 check_health=CheckHealth(
                     needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
                 ),
                 apply_configuration=ApplyConfiguration(
-                    configuration, sources, connected, connectors, references, schemas
+                    configuration, sources, connected, connectors, references, schemas, audit
                 ),
                 browse_connections=BrowseConnections(connected, sources),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
-                register_source=RegisterSource(sources, registrations, sealing),
+                register_source=RegisterSource(sources, registrations, sealing, audit),
                 offer_secret=offer,
+                authenticate=Authenticate(api_keys, digest_of(admin_key) if admin_key else None),
+                manage_keys=ManageKeys(api_keys, audit, randomness.token_bytes, time.time_ns),
+                browse_audit=BrowseAudit(audit),
             ),
             connections=connections,
             engine=engine,
@@ -245,6 +274,10 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             sources=sources,
             connected=connected,
             configuration=configuration,
+            connectors=connectors,
+            secrets=secrets,
+            wake_ups=wake_ups,
+            database_url=url,
             rates=LeasedRates(_rates(settings, stack)),
             breakers=breakers,
             refusal_book=refusal_book,
@@ -253,14 +286,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 shield,
                 sources,
                 connected,
+                wake_ups,
                 refusal_book,
+                api_keys,
                 *([replay_watch] if settings.replay_watch == "on" else []),
-                Upkeep(
-                    background,
-                    key_retention_days=settings.key_retention_days,
-                    on_failure=_failed("upkeep.failed"),
-                ),
+                upkeep,
             ),
+            worker_duties=(sources, connected, wake_ups, upkeep),
         )
 
 
@@ -323,7 +355,7 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, d
         "Redis",
         errors=settings.redis_breaker_errors,
         open_seconds=settings.redis_breaker_seconds,
-        on_lost=_failed("redis.lost"),
+        on_lost=failed("redis.lost"),
         on_recovered=lambda: _log.info("redis.recovered"),
     )
     return BreakingLock(redis, guard), {"redis": guard}, (redis.probe,)
@@ -341,7 +373,7 @@ def _rates(settings: Settings, stack: AsyncExitStack) -> RateLimit:
     return redis
 
 
-def _failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:
+def failed(event: str, clock: Callable[[], float] = time.monotonic) -> Callable[[Exception], None]:
     """Make what tells of failures: a duty that fails every two seconds for the same reason says so once a minute."""
     told, silent_until = "", float("-inf")
 

@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
             secret = await _first_sources(container, settings.data_dir)
             _greet(settings, servers, port, secret)
 
-        serving.run(settings, listener, ready=ready)
+        serving.run(settings, listener, ready=ready, runs_jobs=True)
 
 
 async def _first_sources(container: Container, data_dir: Path) -> str:

@@ -32,6 +32,11 @@ class Logs:
     """Makes a line of its fields, without the newline."""
     level: Level
 
+    def line(self, level: Level, fields: Mapping[str, object]) -> None:
+        """Write a line of these fields, `event` among them; its time is now."""
+        if logging.getLevelNamesMapping()[level.upper()] >= logging.getLevelNamesMapping()[self.level.upper()]:
+            self.stream.write(self.render({**_stamp(), "level": level, **fields}) + b"\n")
+
     def close(self, seconds: float = 1.0) -> bool:
         """Write what waits; call it last. False where time ran out."""
         return self.stream.close(seconds)

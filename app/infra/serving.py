@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from app.adapters.web.admission import Admission
 from app.adapters.web.api import make_api
 from app.adapters.web.crowd import Crowd
 from app.adapters.web.express import ExpressLane
-from app.adapters.web.guard import AdminKeyGuard
+from app.adapters.web.guard import ScopeGuard
 from app.adapters.web.request_log import RequestLog
 from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, WebhookDoor
@@ -30,10 +30,11 @@ from app.core.domain.breaker import BreakerState
 from app.core.domain.errors import Fault, Invalid, OpsConnectError
 from app.core.policies.breaker import Guard
 from app.infra.container import VERSION, Container, build
+from app.infra.engine import open_engine
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
 from app.infra.server import DrainingServer, several_of
-from app.infra.supervisor import supervised
+from app.infra.supervisor import STOP_SECONDS, supervised
 from app.infra.workers import Seat
 from app.settings import Settings
 
@@ -73,16 +74,24 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, logs: Logs, drain: Drain, refusals: Refusals, seat: Seat | None = None
+    settings: Settings,
+    logs: Logs,
+    drain: Drain,
+    refusals: Refusals,
+    seat: Seat | None = None,
+    *,
+    runs_jobs: bool = False,
 ) -> AsyncIterator[Served]:
     """Give what answers requests, with its duties running. Raises `Invalid` where serving would break a promise.
 
-    `seat`: this is one of several workers.
+    `seat`: this is one of several workers. `runs_jobs`: it has an engine, too.
     """
     refuse_unsafe(settings)
-    async with build(settings) as container:
+    async with AsyncExitStack() as stack:
+        container = await stack.enter_async_context(build(settings))
         await container.refuse_unfit(newest())
         tracing = open_tracing(version=VERSION, incoming=settings.trace_incoming, recorder=settings.span_recorder)
+        engine = await stack.enter_async_context(open_engine(container, tracing, logs)) if runs_jobs else None
         admission = Admission(settings.intake_most_requests, settings.intake_most_bytes)
         metrics = IntakeMetrics(
             version=VERSION,
@@ -97,6 +106,7 @@ async def serving(
                 suspected_replays=lambda: container.replay_watch.suspected,
                 in_hand=lambda: {"requests": admission.requests, "bytes": admission.bytes},
             ),
+            others=(engine.metrics,) if engine else (),
         )
         shared = SharedMetrics(metrics, seat.page, seat.others) if seat else None
         canonical = CanonicalLog(logs.stream.write, render=logs.render, level=logs.level)
@@ -108,9 +118,9 @@ async def serving(
             metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
         )
         instrument(api, tracing)
-        guarded: Any = RequestLog(Crowd(api, settings.operator_requests))
-        if settings.admin_key is not None:
-            guarded = AdminKeyGuard(guarded, settings.admin_key.get_secret_value())
+        # Without an admin key this is `dev` on this machine (`refuse_unsafe`), and open.
+        authenticate = None if settings.admin_key is None else container.application.authenticate
+        guarded: Any = ScopeGuard(RequestLog(Crowd(api, settings.operator_requests)), api.routes, authenticate)
         door = WebhookDoor(
             ingest=container.application.ingest_webhook,
             telemetry=telemetry,
@@ -122,8 +132,9 @@ async def serving(
         express = ExpressLane(
             container.application.ingest_webhook, telemetry, container.rates, body_limit_bytes=settings.body_limit_bytes
         )
+        duties = (*container.duties, *([shared] if shared else []), *(engine.duties if engine else ()))
         try:
-            async with supervised((*container.duties, shared) if shared else container.duties):
+            async with supervised(duties, stop_seconds=engine.stop_seconds if engine else STOP_SECONDS):
                 yield Served(door, express, admission, container)
         finally:
             telemetry.drain()
@@ -144,17 +155,18 @@ def run(
     seat: Seat | None = None,
     *,
     ready: Callable[[Container], Awaitable[None]] | None = None,
+    runs_jobs: bool = False,
 ) -> None:
     """Serve until a signal, drain, and return. `ready` is called when the port is about to answer.
 
-    `seat`: as one of several workers.
+    `seat`: as one of several workers. `runs_jobs`: with an engine in the same process.
 
     Raises `Invalid` where serving would break a promise.
     """
     logs = set_up_logs(environment=settings.environment, level=settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, logs, seat, ready))
+            runner.run(_serve(settings, listener, logs, seat, ready, runs_jobs=runs_jobs))
     finally:
         logs.close()
 
@@ -165,10 +177,12 @@ async def _serve(
     logs: Logs,
     seat: Seat | None,
     ready: Callable[[Container], Awaitable[None]] | None,
+    *,
+    runs_jobs: bool,
 ) -> None:
     drain = Drain()
     refusals = Refusals()
-    async with serving(settings, logs, drain, refusals, seat) as served:
+    async with serving(settings, logs, drain, refusals, seat, runs_jobs=runs_jobs) as served:
         container = served.container
         express = served.express if settings.intake_path == "express" else None
         server = DrainingServer(served.app, settings, refusals, served.admission, express)

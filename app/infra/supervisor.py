@@ -23,8 +23,8 @@ class Duty(Protocol):
 
 
 @asynccontextmanager
-async def supervised(duties: Sequence[Duty]) -> AsyncIterator[None]:
-    """Run the duties while the body runs."""
+async def supervised(duties: Sequence[Duty], *, stop_seconds: float = STOP_SECONDS) -> AsyncIterator[None]:
+    """Run the duties while the body runs; they have so many seconds to finish."""
     stop = asyncio.Event()
     tasks = [asyncio.create_task(_keep_running(duty, stop), name=duty.name) for duty in duties]
     try:
@@ -32,7 +32,7 @@ async def supervised(duties: Sequence[Duty]) -> AsyncIterator[None]:
     finally:
         stop.set()
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            _, late = await asyncio.wait(tasks, timeout=stop_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

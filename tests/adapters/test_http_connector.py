@@ -115,7 +115,8 @@ AWAY = [
     "\\\\evil.example", "http://evil.example/", "https:evil.example", "@evil.example/", ":80@evil.example/",
     ".evil.example/", "evil.example",
     "/..", "/../admin", "/a/../../admin", "/a/..", "/./a", "/%2e%2e/a", "/%2E./a", "/.%2e/a", "/%252e%252e/a",
-    "/%25252e%25252e/a", "/%2525252525252e/a", "/a%2f..%2fb", "/a%5c..%5cb", "/..;x/a", "/%2e%2e;x/a", "/a\\..\\b",
+    "/%25252e%25252e/a", "/%2525252525252e/a", "/a%2f..%2fb", "/a%5c..%5cb", "/..;x/a", "/%2e%2e;x/a", "/a\\b",
+    "/a\\..\\b",
     "/a?b=c", "/a#b", "/a\r\nX-Evil: 1", "/a\0", "/\ud800", "/a\u2028", "", "/" + "a" * 9000,
 ]  # fmt: skip
 

@@ -3,12 +3,12 @@
 from structlog.testing import capture_logs
 
 from app.core.domain.errors import Unavailable
-from app.infra.container import _failed
+from app.infra.container import failed
 
 
 def test_the_same_reason_is_repeated_once_a_minute_and_another_one_told_at_once() -> None:
     now = 0.0
-    tell = _failed("something.failed", clock=lambda: now)
+    tell = failed("something.failed", clock=lambda: now)
     with capture_logs() as lines:
         for second in range(0, 121, 2):
             now = float(second)

@@ -206,14 +206,14 @@ JOB_WAIT_SECONDS = Metric(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0),
 )  # fmt: skip
 OPEN_JOBS = Metric(
-    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished; looked at every 10 s",
+    "opsconnect_open_jobs", "gauge", "Jobs in the whole database that are not finished, to 100,000; a look every 10 s",
     ("status",),
 )  # fmt: skip
 QUEUE_AGE_SECONDS = Metric(
     "opsconnect_queue_age_seconds", "gauge", "How long the job has waited that is due the longest; looked at every 10 s"
 )
 INBOX_EVENTS = Metric(
-    "opsconnect_inbox_events", "gauge", "Events that nobody has planned yet, to 10,000; looked at every 10 s"
+    "opsconnect_inbox_events", "gauge", "Events that nobody has planned yet, to 100,000; looked at every 10 s"
 )
 RUNNING_JOBS = Metric("opsconnect_running_jobs", "gauge", "Jobs that this worker has in hand")
 LEASES_LOST = Metric(

@@ -1,7 +1,7 @@
 """The metrics of a worker, by the Prometheus client: a job costs milliseconds where a webhook costs microseconds."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -15,36 +15,31 @@ from app.core.ports.job_telemetry import ExecutionRecord
 LONGEST_LABEL = 128
 
 
-class Backlog(NamedTuple):
+class Backlog(Protocol):
     """What waits in the database, as it was looked at last."""
 
     open_jobs: Mapping[str, int]
     """By status."""
     oldest_seconds: float
-    """How long the job that is due the longest has waited."""
+    """How long the job has waited that is due the longest."""
     inbox: int
     """Events that nobody has planned yet."""
-
-
-NO_BACKLOG = Backlog({}, 0.0, 0)
 
 
 class JobMetrics(Collector):
     """What this worker did, and what it sees waiting."""
 
-    def __init__(
-        self, *, running: Callable[[], int] = int, leases_lost: Callable[[], int] = int,
-        backlog: Callable[[], Backlog] = lambda: NO_BACKLOG,
-    ) -> None:  # fmt: skip
+    def __init__(self, backlog: Backlog) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._planned = self._counter(catalog.EVENTS_PLANNED)
         self._executions = self._counter(catalog.EXECUTIONS)
         self._steps = self._counter(catalog.STEPS)
         self._seconds = self._histogram(catalog.STEP_SECONDS)
         self._waits = self._histogram(catalog.JOB_WAIT_SECONDS)
-        self._running = running
-        self._leases_lost = leases_lost
         self._backlog = backlog
+        self.running: Callable[[], int] = int
+        """Jobs in hand; the engine tells, once there is one."""
+        self.leases_lost: Callable[[], int] = int
 
     def planned(self, jobs: int) -> None:
         """Count one planned event."""
@@ -61,16 +56,19 @@ class JobMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Make the families."""
-        yield from self._registry.collect()
-        backlog = self._backlog()
+        for family in self._registry.collect():
+            # The client adds when each counter began, which none of our others does.
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+        backlog = self._backlog
         yield _gauge(catalog.OPEN_JOBS, {(status,): count for status, count in backlog.open_jobs.items()})
         yield _gauge(catalog.QUEUE_AGE_SECONDS, {(): backlog.oldest_seconds})
         yield _gauge(catalog.INBOX_EVENTS, {(): backlog.inbox})
-        yield _gauge(catalog.RUNNING_JOBS, {(): self._running()})
+        yield _gauge(catalog.RUNNING_JOBS, {(): self.running()})
         lost = catalog.LEASES_LOST
-        family = Family(lost.name.removesuffix("_total"), lost.meaning, "counter")
-        family.add_sample(lost.name, {}, self._leases_lost())
-        yield family
+        leases = Family(lost.name.removesuffix("_total"), lost.meaning, "counter")
+        leases.add_sample(lost.name, {}, self.leases_lost())
+        yield leases
 
     def render(self) -> bytes:
         """Give the text of `/metrics` of a process that is only a worker."""

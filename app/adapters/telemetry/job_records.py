@@ -22,6 +22,7 @@ from opentelemetry.trace import (
 )
 
 from app.adapters.telemetry import catalog
+from app.adapters.telemetry.canonical_log import Level
 from app.adapters.telemetry.job_metrics import JobMetrics
 from app.adapters.telemetry.sdk_recorder import SdkTrace
 from app.adapters.telemetry.trace_context import clean, remote, unrecorded
@@ -35,7 +36,7 @@ from app.core.ports.telemetry import Trace
 SCOPE = "opsconnect.jobs"
 LONGEST_NAME = 128
 _NOWHERE = Context()
-_LEVELS = {ExecutionStatus.COMPLETED: "info", ExecutionStatus.RETURNED: "info"}
+_WELL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.RETURNED})
 
 
 class RecordedJobs(JobTelemetry):
@@ -45,7 +46,7 @@ class RecordedJobs(JobTelemetry):
         self,
         provider: TracerProvider | None,
         metrics: JobMetrics,
-        log: Callable[[str, Mapping[str, object]], object],
+        log: Callable[[Level, Mapping[str, object]], object],
     ) -> None:
         """Without a provider there are no spans. `log` takes a level and the fields of a line."""
         self._tracer = provider.get_tracer(SCOPE) if provider else None
@@ -68,9 +69,9 @@ class RecordedJobs(JobTelemetry):
             self._metrics.executed(record)
             for step in record.steps:
                 _end(step.trace, step.ended_ns or record.ended_ns, _of_step(step), step.failed is not None)
-            bad = record.status not in _LEVELS
-            _end(record.trace, record.ended_ns, _of_execution(record), bad)
-            self._log(_LEVELS.get(record.status, "warning"), _line(record))
+            well = record.status in _WELL
+            _end(record.trace, record.ended_ns, _of_execution(record), not well)
+            self._log("info" if well else "warning", _line(record))
         except Exception as error:  # noqa: BLE001 (the port never raises)
             structlog.get_logger().warning(
                 catalog.TELEMETRY_FAILED.name, part="jobs", error=type(error).__name__, where="finish"
@@ -142,7 +143,7 @@ def _of_step(step: StepAttempt) -> dict[str, str | int]:
 
 def _code(record: ExecutionRecord) -> str | None:
     """Give the code of the try that ended the execution, or what else did."""
-    if record.status in _LEVELS:
+    if record.status in _WELL:
         return None
     last = record.steps[-1].failed if record.steps else None
     return clean(last.code, LONGEST_NAME) if last else record.status.value

@@ -4,7 +4,7 @@ One thread counts, the loop's; a scrape has a thread of its own, and copies what
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -28,7 +28,8 @@ SECOND = 1_000_000_000
 class IntakeMetrics(Collector):
     """The metrics of the catalogue, as far as this process goes."""
 
-    def __init__(self, *, version: str, readings: Readings | None = None) -> None:
+    def __init__(self, *, version: str, readings: Readings | None = None, others: Sequence[Collector] = ()) -> None:
+        """`others`: what else goes on in this process."""
         self._answers: dict[tuple[str, str, int], Tally] = {}
         """How long answers of each kind took, which says as well how many there were."""
         self._others = {name: Tally(catalog.ACK_SECONDS, SECOND) for name in CLASSES}
@@ -36,7 +37,7 @@ class IntakeMetrics(Collector):
         self._rows = Tally(catalog.FLUSH_ROWS)
         self._commit = Tally(catalog.FLUSH_COMMIT_SECONDS, SECOND)
         self._records_dropped = 0
-        self._collectors = (AtScrape(version, readings or Readings()), ProcessCollector(registry=None))
+        self._collectors = (AtScrape(version, readings or Readings()), ProcessCollector(registry=None), *others)
 
     def answered(self, delivery: Delivery) -> None:
         """Count one answered request."""

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.adapters.web import documentation, events, health, providers, refusals
+from app.adapters.web import audit, documentation, events, health, keys, providers, refusals
 from app.adapters.web.responses import problem
 from app.core.application import Application
 from app.core.domain.errors import Fault, OutcomeUnknown, RowFault, Unavailable
@@ -25,6 +25,8 @@ def make_api(
     api.include_router(events.make_router(application.browse_events))
     api.include_router(refusals.make_router(application.browse_refusals, application.release_refusal))
     api.include_router(providers.make_router(application.browse_providers))
+    api.include_router(keys.make_router(application.manage_keys))
+    api.include_router(audit.make_router(application.browse_audit))
 
     @api.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:

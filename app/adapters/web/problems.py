@@ -103,13 +103,15 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "busy": Problem(503, "Too many requests at once", "Ask again after the time in Retry-After."),
     "unauthorized": Problem(
-        401, "No valid key", "Send 'Authorization: Bearer KEY' with the key of OPSCONNECT_ADMIN_KEY."
+        401, "No valid key", "Send 'Authorization: Bearer KEY' with an API key that is neither revoked nor expired."
     ),
+    "insufficient_scope": Problem(403, "Scope too small", "Use a key with the scope that 'needed_scope' names."),
     "not_found": Problem(404, "Not found", "There is nothing at this address. /docs lists what there is."),
     "unknown_event": Problem(404, "Unknown event", "No event has this id. GET /api/v1/events lists those that exist."),
     "unknown_refusal": Problem(
         404, "Unknown refusal", "No refusal has this id. GET /api/v1/refusals lists those that are kept."
     ),
+    "unknown_key": Problem(404, "Unknown key", "No API key has this id. GET /api/v1/keys lists those that exist."),
     "unknown_provider": Problem(
         404, "Unknown provider", "The catalogue has no provider of this name. GET /api/v1/providers lists them."
     ),

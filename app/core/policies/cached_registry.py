@@ -73,6 +73,10 @@ class CachedRegistry(Generic[Named]):
         # Whoever goes away leaves the others their answer.
         return await asyncio.shield(asking)
 
+    def known(self, name: str) -> Named | None:
+        """Give one that is at hand, without asking."""
+        return self._known.get(name)
+
     def at_hand(self) -> Collection[Named] | None:
         """Give all that are known, without asking; None: they were never loaded."""
         return self._known.values() if self._loads else None
