@@ -40,9 +40,8 @@ from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.start_job import StartJob
-from tests.applying import applying
+from tests.applying import CONNECTORS, applying
 from tests.intake import intake_on
-from tests.jobs import TRACEPARENT
 
 
 @dataclass
@@ -54,15 +53,12 @@ class InMemory:
     refusals: MemoryRefusalStore = field(default_factory=MemoryRefusalStore)
     keys: ApiKeys = field(default_factory=MemoryApiKeys)
     audit: AuditLog = field(default_factory=MemoryAuditLog)
-    events: MemoryEventStore = field(default_factory=MemoryEventStore)
-    jobs: JobStore | None = None
-    """None: in memory too."""
+    jobs: JobStore = field(default_factory=lambda: MemoryJobStore(Jobs(MemoryEventStore())))
 
     @property
     def application(self) -> Application:
         """Everything that can be asked."""
-        events, kept, secrets = self.events, MemoryConfiguration(), EnvironmentSecrets({})
-        jobs, wake_ups = self.jobs or MemoryJobStore(Jobs(events)), MemoryWakeUps()
+        events, kept, secrets = MemoryEventStore(), MemoryConfiguration(), EnvironmentSecrets({})
         sources = kept.sources
         registrations, sealing = MemoryRegistrations(), AesGcmSealing([], secrets)
         ingest = intake_on(sources, secrets, events)
@@ -81,10 +77,10 @@ class InMemory:
             authenticate=Authenticate(self.keys, None),
             manage_keys=ManageKeys(self.keys, self.audit, token_bytes, time_ns),
             browse_audit=BrowseAudit(self.audit),
-            browse_connectors=BrowseConnectors({}),
-            start_job=StartJob(jobs, wake_ups),
-            change_job=ChangeJob(jobs, wake_ups, self.audit),
-            browse_jobs=BrowseJobs(jobs, events),
+            browse_connectors=BrowseConnectors(CONNECTORS),
+            start_job=StartJob(self.jobs, MemoryWakeUps()),
+            change_job=ChangeJob(self.jobs, MemoryWakeUps(), self.audit),
+            browse_jobs=BrowseJobs(self.jobs, events),
         )
 
     @property
@@ -95,6 +91,6 @@ class InMemory:
             version="1",
             draining=lambda: False,
             metrics=lambda: (b"", "text/plain; version=0.0.4"),
-            traceparent=lambda: TRACEPARENT,
+            traceparent=lambda: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             body_limit_bytes=1_000_000,
         )

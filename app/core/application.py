@@ -37,10 +37,10 @@ class Application:
     browse_sources: BrowseSources
     register_source: RegisterSource
     offer_secret: OfferSecret
+    authenticate: Authenticate
+    manage_keys: ManageKeys
+    browse_audit: BrowseAudit
     browse_connectors: BrowseConnectors
     start_job: StartJob
     change_job: ChangeJob
     browse_jobs: BrowseJobs
-    authenticate: Authenticate
-    manage_keys: ManageKeys
-    browse_audit: BrowseAudit

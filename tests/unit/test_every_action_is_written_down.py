@@ -23,7 +23,7 @@ from app.core.domain.document import Document
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import api_key_id
 from app.core.domain.source import Source
-from app.core.ports.job_store import Illegal, JobQuery
+from app.core.ports.job_store import JobQuery
 from app.core.use_cases.change_job import ChangeJob
 from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.register_source import RegisterSource
@@ -36,9 +36,9 @@ from tests.refusals import a_refusal
 from tests.registering import ASANA, House
 
 OPEN = Source("open", "test", verify=None)
-DONE, WAITS = a_job(), a_job()
 REFUSAL = a_refusal(source="open", body=b"{}")
 KEY = NewApiKey(api_key_id(10**18), "deploy", "oc_", b"deploy", Scope.READ, None)
+DEAD, IDLE = a_job(), a_job()
 SOURCES = Document({"sources": [{"name": name, "provider": "test", "verify": "none"} for name in ("new", "open")]})
 
 
@@ -78,10 +78,10 @@ class World:
     async def prepare(self) -> "World":
         await self.refusals.keep([REFUSAL])
         await self.keys.create(KEY)
-        await self.jobs.add([DONE, WAITS])
-        await self.jobs.cancel(DONE.id)
         await self.house.registrations.open("asana")
         await self.house.offer(ASANA, b"canary")
+        await self.jobs.add([DEAD, IDLE])
+        await self.jobs.cancel(DEAD.id)
         return self
 
     async def state(self) -> str:
@@ -94,17 +94,17 @@ class World:
 Deed = Callable[[World], Awaitable[object]]
 
 DEEDS: dict[Action, tuple[Deed, str, dict[str, Detail]]] = {
-    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "sources", {"created": ["new"], "changed": []}),
+    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "configuration", {"created": ["new"], "changed": []}),
     Action.REFUSAL_RELEASE: (
         lambda world: world.release(REFUSAL.id, ADA),
         REFUSAL.id,
         {"source": "open", "code": REFUSAL.code},
     ),
-    Action.JOB_RETRY: (lambda world: world.change.retry(DONE.id, ADA), DONE.id, {}),
-    Action.JOB_CANCEL: (lambda world: world.change.cancel(WAITS.id, ADA), WAITS.id, {}),
     Action.SOURCE_REGISTER: (lambda world: world.register("asana", ADA), "asana", {}),
     Action.SOURCE_REVEAL_SECRET: (lambda world: world.register.reveal("asana", ADA), "asana", {"secret": 1}),
     Action.SOURCE_FORGET_SECRET: (lambda world: world.register.forget("asana", 1, ADA), "asana", {"secret": 1}),
+    Action.JOB_RETRY: (lambda world: world.change.retry(DEAD.id, ADA), DEAD.id, {}),
+    Action.JOB_CANCEL: (lambda world: world.change.cancel(IDLE.id, ADA), IDLE.id, {}),
     Action.KEY_CREATE: (
         lambda world: world.manage.create("new", Scope.OPERATE, ADA),
         "new",
@@ -150,5 +150,3 @@ async def test_a_dry_run_and_what_there_is_nothing_to_do_about_are_no_actions() 
     assert await world.register.reveal("open", ADA) is None
     assert not await world.register.forget("asana", 99, ADA)
     assert await world.manage.revoke("nothing", ADA) is None
-    assert await world.change.retry("nothing", ADA) is None
-    assert isinstance(await world.change.cancel(DONE.id, ADA), Illegal)

@@ -48,11 +48,11 @@ def make_api(
     api.include_router(events.make_router(application.browse_events, application.browse_jobs))
     api.include_router(refusals.make_router(application.browse_refusals, application.release_refusal))
     api.include_router(providers.make_router(application.browse_providers))
+    api.include_router(keys.make_router(application.manage_keys))
+    api.include_router(audit.make_router(application.browse_audit))
     api.include_router(jobs.make_router(starting, application.change_job, application.browse_jobs))
     api.include_router(pipeline.make_router(starting, application.browse_jobs))
     api.include_router(connectors.make_router(application.browse_connectors))
-    api.include_router(keys.make_router(application.manage_keys))
-    api.include_router(audit.make_router(application.browse_audit))
 
     @api.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:

@@ -175,9 +175,11 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         job = await browse.get(job_id)
         return problem("unknown_job") if job is None else ExactJSON(detail(job))
 
-    async def moving(job_id: str, move: Move, by: Actor) -> Response:
+    async def moving(
+        job_id: str, move: Move, by: Actor, change_it: Callable[[str, Actor], Awaitable[Moved | Illegal | None]]
+    ) -> Response:
         try:
-            answer = await (change.retry if move is Move.RERUN else change.cancel)(job_id, by)
+            answer = await change_it(job_id, by)
         except OutcomeUnknown:
             text = f"It may or may not have been done. Look at GET /api/v1/jobs/{job_id}, and ask again if it was not."
             return problem("outcome_unknown", detail=text)
@@ -196,7 +198,7 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         responses=_CHANGING,
     )
     async def retry(job_id: str, by: Annotated[Actor, Depends(actor)]) -> Response:
-        return await moving(job_id, Move.RERUN, by)
+        return await moving(job_id, Move.RERUN, by, change.retry)
 
     @router.post(
         "/{job_id}/cancel",
@@ -206,7 +208,7 @@ def make_router(starting: Starting, change: ChangeJob, browse: BrowseJobs) -> AP
         responses=_CHANGING,
     )
     async def cancel(job_id: str, by: Annotated[Actor, Depends(actor)]) -> Response:
-        return await moving(job_id, Move.CANCEL, by)
+        return await moving(job_id, Move.CANCEL, by, change.cancel)
 
     return router
 
