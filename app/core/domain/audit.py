@@ -24,8 +24,6 @@ class Action(StrEnum):
 
     APPLY = "apply"
     REFUSAL_RELEASE = "refusal.release"
-    JOB_RETRY = "job.retry"
-    JOB_CANCEL = "job.cancel"
     SOURCE_REGISTER = "source.register"
     SOURCE_REVEAL_SECRET = "source.reveal_secret"  # noqa: S105 (no secret)
     SOURCE_FORGET_SECRET = "source.forget_secret"  # noqa: S105 (no secret)
