@@ -38,10 +38,9 @@ def test_a_worker_s_job_is_nobody_else_s() -> None:
 def test_what_is_finished_only_a_person_moves() -> None:
     assert {move for status in FINISHED for move in LEGAL[status]} == {Move.RERUN}
     assert frozenset(JobStatus) == OPEN | FINISHED
-    assert OPEN & FINISHED == frozenset()
+    assert frozenset() == OPEN & FINISHED
 
 
 def test_every_state_is_reached_and_can_be_left() -> None:
     assert set(TRANSITIONS.values()) == set(JobStatus)
     assert {status for status, _ in TRANSITIONS} == set(JobStatus)
-
