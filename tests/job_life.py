@@ -1,7 +1,7 @@
 """The life of jobs as a state machine: whatever operators, workers and lost workers do, the store goes with a model."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -81,7 +81,7 @@ class JobLife(RuleBasedStateMachine):
         self._states = {self._wait(self._kit.event()).id: EventState.RECEIVED for _ in range(2)}
         self._results = count()
 
-    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
+    def _wait(self, call: Awaitable[T]) -> T:
         return self._loop.run_until_complete(call)
 
     def teardown(self) -> None:
@@ -89,7 +89,7 @@ class JobLife(RuleBasedStateMachine):
             for job_id in self._jobs:
                 self._same(job_id)
         finally:
-            self._wait(self._stack.__aexit__(None, None, None))
+            self._wait(self._stack.aclose())
             self._loop.close()
 
     @rule(events=st.lists(st.sampled_from([None, 0, 1]), min_size=1, max_size=3))
