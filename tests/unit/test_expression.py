@@ -65,9 +65,7 @@ def test_what_is_found_is_not_filled_in_again() -> None:
     assert filled("a ${event.x}", {"event": {"x": "${steps}"}, "steps": "secret"}) == "a ${steps}"
 
 
-@pytest.mark.parametrize(
-    "expression", ["", "event.", "nosuch(event)", "abs(event.id)", "event.body.list[::0]"]
-)
+@pytest.mark.parametrize("expression", ["", "event.", "nosuch(event)", "abs(event.id)", "event.body.list[::0]"])
 def test_what_cannot_be_evaluated_is_named_with_its_place(expression: str) -> None:
     with pytest.raises(Invalid) as caught:
         filled({"json": [0, f"${{{expression}}}"]}, KNOWN)
