@@ -155,6 +155,7 @@ def serve(
 
 @cli.command()
 def worker(
+    engine: Annotated[str | None, typer.Option(help="Who runs jobs: embedded, on Postgres alone.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="The most jobs at once [100].")] = None,
     port: Annotated[int | None, typer.Option(help="Where it answers health and metrics [nowhere].")] = None,
 ) -> None:
@@ -163,7 +164,7 @@ def worker(
     from app.settings import load
 
     with failing_clearly():
-        worker.run(load(**_given(worker_concurrency=concurrency, worker_port=port)))
+        worker.run(load(**_given(engine=engine, worker_concurrency=concurrency, worker_port=port)))
 
 
 @cli.command()
