@@ -31,6 +31,7 @@ from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
+from app.adapters.postgres.job_store import PostgresJobStore
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import ReplayWatch
@@ -75,10 +76,13 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from app.core.use_cases.authenticate import Authenticate
 from app.core.use_cases.browse_audit import BrowseAudit
 from app.core.use_cases.browse_connections import BrowseConnections
+from app.core.use_cases.browse_connectors import BrowseConnectors
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_jobs import BrowseJobs
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
+from app.core.use_cases.change_job import ChangeJob
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
@@ -88,6 +92,8 @@ from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
+from app.core.use_cases.start_job import StartJob
+from app.core.use_cases.try_step import TryStep
 from app.infra import database_url
 from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
@@ -205,6 +211,8 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
         connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
+        events = PostgresEventReader(engine)
+        jobs = PostgresJobStore(background, engine)
         wake_ups = PostgresWakeUps(url, budget=patient)
         stack.push_async_callback(wake_ups.close)
         store = GroupCommit(
@@ -250,7 +258,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             settings=settings,
             application=Application(
                 ingest_webhook=ingest,
-                browse_events=BrowseEvents(PostgresEventReader(engine)),
+                browse_events=BrowseEvents(events),
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
                 release_refusal=ReleaseRefusal(refusals, ingest.take_in, audit),
@@ -261,12 +269,17 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                     configuration, sources, connected, connectors, references, schemas, audit
                 ),
                 browse_connections=BrowseConnections(connected, sources),
+                try_step=TryStep(connectors, connected.get, secrets, settings.step_seconds),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing, audit),
                 offer_secret=offer,
                 authenticate=Authenticate(api_keys, digest_of(admin_key) if admin_key else None),
                 manage_keys=ManageKeys(api_keys, audit, randomness.token_bytes, time.time_ns),
                 browse_audit=BrowseAudit(audit),
+                browse_connectors=BrowseConnectors(connectors),
+                start_job=StartJob(jobs, wake_ups),
+                change_job=ChangeJob(jobs, wake_ups, audit),
+                browse_jobs=BrowseJobs(jobs, events),
             ),
             connections=connections,
             engine=engine,

@@ -17,7 +17,7 @@ from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics
 from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.shared_metrics import SharedMetrics
-from app.adapters.telemetry.tracing import instrument, open_tracing
+from app.adapters.telemetry.tracing import current_traceparent, instrument, open_tracing
 from app.adapters.web.admission import Admission
 from app.adapters.web.api import make_api
 from app.adapters.web.crowd import Crowd
@@ -116,6 +116,8 @@ async def serving(
             version=VERSION,
             draining=lambda: drain.announced(),  # noqa: PLW0108 (it is replaced when the server is made)
             metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
+            traceparent=current_traceparent,
+            body_limit_bytes=settings.body_limit_bytes,
         )
         instrument(api, tracing)
         # Without an admin key this is `dev` on this machine (`refuse_unsafe`), and open.

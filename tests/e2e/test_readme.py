@@ -152,7 +152,7 @@ def readme(repository: Path) -> str:
 def test_the_walk_works_as_it_stands(readme: str, tmp_path: Path) -> None:
     """Every block that shows an answer, one after the other; then the trace is as it is drawn, and all of it ends."""
     steps = list(STEP.finditer(readme))
-    assert len(steps) == 6
+    assert len(steps) == 8
     promised, seen = Compared(), Compared()
     with otlp_receiver() as collector:
         exporting = {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}

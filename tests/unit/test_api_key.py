@@ -51,6 +51,8 @@ def test_a_plain_name_is_one(name: str) -> None:
     assert is_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a b", "a\n", "é", "a" * 64, api_key_id(0), "key:a"])
+@pytest.mark.parametrize(
+    "name", ["", "A", "-a", "a-", "a b", "a\n", "é", "a" * 64, "00000000-0000-7000-8193-f0d7d8b9948e", "key:a"]
+)
 def test_what_a_terminal_or_another_key_could_be_confused_by_is_no_name(name: str) -> None:
     assert not is_name(name)

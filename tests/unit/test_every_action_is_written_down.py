@@ -11,8 +11,11 @@ from app.adapters.memory.api_keys import MemoryApiKeys
 from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.memory.event_store import MemoryEventStore
+from app.adapters.memory.job_store import MemoryJobStore
+from app.adapters.memory.jobs import Jobs
 from app.adapters.memory.refusal_store import MemoryRefusalStore
 from app.adapters.memory.source_registry import MemorySourceRegistry
+from app.adapters.memory.wake_ups import MemoryWakeUps
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.api_key import NewApiKey, Scope
 from app.core.domain.audit import Action, AuditEntry, Detail, NewAuditEntry
@@ -20,11 +23,14 @@ from app.core.domain.document import Document
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import api_key_id
 from app.core.domain.source import Source
+from app.core.ports.job_store import JobQuery
+from app.core.use_cases.change_job import ChangeJob
 from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from tests.applying import applying
 from tests.intake import intake_on
+from tests.jobs import a_job
 from tests.operators import ADA
 from tests.refusals import a_refusal
 from tests.registering import ASANA, House
@@ -32,6 +38,7 @@ from tests.registering import ASANA, House
 OPEN = Source("open", "test", verify=None)
 REFUSAL = a_refusal(source="open", body=b"{}")
 KEY = NewApiKey(api_key_id(10**18), "deploy", "oc_", b"deploy", Scope.READ, None)
+DEAD, IDLE = a_job(), a_job()
 SOURCES = Document({"sources": [{"name": name, "provider": "test", "verify": "none"} for name in ("new", "open")]})
 
 
@@ -64,6 +71,8 @@ class World:
         self.apply = applying(secrets, self.kept, self.log)
         self.release = ReleaseRefusal(self.refusals, ingest.take_in, self.log)
         self.register = RegisterSource(self.sources, self.house.registrations, self.house.sealing, self.log)
+        self.jobs = MemoryJobStore(Jobs(self.events))
+        self.change = ChangeJob(self.jobs, MemoryWakeUps(), self.log)
         self.manage = ManageKeys(self.keys, self.log, bytes, lambda: 10**18)
 
     async def prepare(self) -> "World":
@@ -71,18 +80,21 @@ class World:
         await self.keys.create(KEY)
         await self.house.registrations.open("asana")
         await self.house.offer(ASANA, b"canary")
+        await self.jobs.add([DEAD, IDLE])
+        await self.jobs.cancel(DEAD.id)
         return self
 
     async def state(self) -> str:
         registration = await self.house.registrations.look("asana")
         refusal = await self.refusals.get(REFUSAL.id)
-        return repr((await self.sources.all(), registration, refusal, await self.keys.all(), self.events.inbox))
+        jobs = [(job.id, job.status) for job in (await self.jobs.find(JobQuery())).jobs]
+        return repr((await self.sources.all(), registration, refusal, await self.keys.all(), self.events.inbox, jobs))
 
 
 Deed = Callable[[World], Awaitable[object]]
 
 DEEDS: dict[Action, tuple[Deed, str, dict[str, Detail]]] = {
-    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "sources", {"created": ["new"], "changed": []}),
+    Action.APPLY: (lambda world: world.apply(SOURCES, ADA), "configuration", {"created": ["new"], "changed": []}),
     Action.REFUSAL_RELEASE: (
         lambda world: world.release(REFUSAL.id, ADA),
         REFUSAL.id,
@@ -91,6 +103,8 @@ DEEDS: dict[Action, tuple[Deed, str, dict[str, Detail]]] = {
     Action.SOURCE_REGISTER: (lambda world: world.register("asana", ADA), "asana", {}),
     Action.SOURCE_REVEAL_SECRET: (lambda world: world.register.reveal("asana", ADA), "asana", {"secret": 1}),
     Action.SOURCE_FORGET_SECRET: (lambda world: world.register.forget("asana", 1, ADA), "asana", {"secret": 1}),
+    Action.JOB_RETRY: (lambda world: world.change.retry(DEAD.id, ADA), DEAD.id, {}),
+    Action.JOB_CANCEL: (lambda world: world.change.cancel(IDLE.id, ADA), IDLE.id, {}),
     Action.KEY_CREATE: (
         lambda world: world.manage.create("new", Scope.OPERATE, ADA),
         "new",

@@ -117,6 +117,12 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "body_not_kept": Problem(404, "Body not kept", "The request was refused before its body was read."),
     "still_refused": Problem(409, "Still refused", "Correct what 'reason' and 'detail' say, then release it again."),
+    "unknown_job": Problem(404, "Unknown job", "No job has this id. GET /api/v1/jobs lists those that exist."),
+    "job_running": Problem(409, "The job is running", "A worker has it just now. Wait until this execution has ended."),
+    "illegal_move": Problem(
+        409, "Not in this state", "A job in this state cannot do that; 'possible' says what it can."
+    ),
+    "unsupported_media_type": Problem(415, "Not JSON", "Send a JSON object, with 'Content-Type: application/json'."),
     "invalid_request": Problem(422, "Invalid request", "Correct what 'errors' names."),
     "invalid_cursor": Problem(
         422, "Invalid cursor", "Pass 'next_cursor' of the page before as it is, or leave it out to start anew."

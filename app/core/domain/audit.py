@@ -27,6 +27,8 @@ class Action(StrEnum):
     SOURCE_REGISTER = "source.register"
     SOURCE_REVEAL_SECRET = "source.reveal_secret"  # noqa: S105 (no secret)
     SOURCE_FORGET_SECRET = "source.forget_secret"  # noqa: S105 (no secret)
+    JOB_RETRY = "job.retry"
+    JOB_CANCEL = "job.cancel"
     KEY_CREATE = "key.create"
     KEY_REVOKE = "key.revoke"
 

@@ -1,7 +1,7 @@
 """When a step that failed is tried again, and when no more. Time and chance come in as arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from app.core.domain.connector import Failure
@@ -70,3 +70,11 @@ class RetryPolicy:
         if retry_after_seconds is not None:
             delay = max(delay, min(retry_after_seconds, self.most_retry_after_seconds))
         return delay if age_seconds + delay <= self.most_age_seconds else None
+
+
+def usual_policy(first_seconds: float) -> RetryPolicy:
+    """Give the policy of those that nobody gave one, its delays growing from so many seconds."""
+    return RetryPolicy(
+        Backoff(first_seconds=first_seconds),
+        MappingProxyType({Failure.PERMANENT: replace(FEW, first_seconds=first_seconds), Failure.INVALID: ONCE}),
+    )
