@@ -90,5 +90,5 @@ async def _answering(
         return
     from app.infra.worker_port import answering  # a third of the start, and many never ask
 
-    async with answering(settings, container.application.check_health, engine.metrics.render, stop.is_set):
+    async with answering(settings, container.application, engine.metrics.render, stop.is_set):
         yield

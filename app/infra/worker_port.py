@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,8 +10,8 @@ from fastapi.responses import Response
 
 from app.adapters.telemetry.metrics import CONTENT_TYPE
 from app.adapters.web import health
-from app.adapters.web.guard import AdminKeyGuard
-from app.core.use_cases.check_health import CheckHealth
+from app.adapters.web.guard import ScopeGuard
+from app.core.application import Application
 from app.infra.container import VERSION
 from app.infra.server import listen
 from app.settings import Settings
@@ -22,20 +21,19 @@ LAST_ANSWERS_SECONDS = 1
 
 @asynccontextmanager
 async def answering(
-    settings: Settings, check_health: CheckHealth, metrics: Callable[[], bytes], draining: Callable[[], bool]
+    settings: Settings, application: Application, metrics: Callable[[], bytes], draining: Callable[[], bool]
 ) -> AsyncIterator[None]:
     """Answer on `worker_port` while the body runs, its drain included."""
     listener = listen(settings.model_copy(update={"port": settings.worker_port}))
     api = FastAPI(title="OpsConnect worker", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    api.include_router(health.make_router(check_health, version=VERSION, draining=draining))
+    api.include_router(health.make_router(application.check_health, version=VERSION, draining=draining))
 
     @api.get("/metrics")
     def show_metrics() -> Response:
         return Response(metrics(), media_type=CONTENT_TYPE)
 
-    app: Any = api
-    if settings.admin_key is not None:
-        app = AdminKeyGuard(app, settings.admin_key.get_secret_value())
+    # Without the one key of the settings it is not asked for any: so `dev` does it, on this machine alone.
+    app = ScopeGuard(api, api.routes, application.authenticate if settings.admin_key else None)
     config = uvicorn.Config(
         app,
         lifespan="off",

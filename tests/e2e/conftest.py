@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import redis
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.outgoing import MemoryOutgoing
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
@@ -28,6 +29,7 @@ from app.infra.connectors import find_connectors
 from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
+from tests.operators import ADA
 
 DEMO = {
     "name": "demo",
@@ -54,8 +56,9 @@ def configure(database_url: str, *sources: dict[str, Any], connections: Sequence
                 find_connectors(MemoryOutgoing(_nobody, {}), JsonSchemas()) if connections else {},
                 stores,
                 JsonSchemas(),
+                MemoryAuditLog(),
             )
-            await apply(Document({"connections": list(connections), "sources": list(sources)}))
+            await apply(Document({"connections": list(connections), "sources": list(sources)}), ADA)
         finally:
             await pool.close()
 

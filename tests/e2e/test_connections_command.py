@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from app.core.domain.source import Source
 from app.core.use_cases.apply_configuration import Plan
 from tests.applying import applying
 from tests.conftest import PATIENT
+from tests.operators import ADA
 
 SINK = Connection(
     "sink",
@@ -109,7 +111,7 @@ def test_one_that_is_not_there_is_one_line_and_exit_code_1(command: Command) -> 
 
 def plan(document: dict[str, Any], kept: MemoryConfiguration, *, dry_run: bool = False) -> Plan:
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({"SINK_TOKEN": "canary"})})
-    return asyncio.run(applying(secrets, kept)(Document(document), dry_run=dry_run))
+    return asyncio.run(applying(secrets, kept)(Document(document), ADA, dry_run=dry_run))
 
 
 def test_a_plan_shows_sources_and_connections_beneath_each_other_and_no_secret(
@@ -132,3 +134,29 @@ def test_a_plan_shows_sources_and_connections_beneath_each_other_and_no_secret(
         "1 created, 2 changed. A dry run: nothing was written.",
     ]
     assert said.err == ""
+
+
+def test_a_check_says_what_does_not_work_and_asks_the_other_side(
+    command: Command, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    settings = {"base_url": f"http://127.0.0.1:{port}/hook", "auth": {"kind": "bearer"}}
+    sink = Connection("sink", "http", settings, (("token", "env:SINK_TOKEN"),), ("127.0.0.1",))
+
+    async def run() -> None:
+        connections = Connections(database_url, budget=PATIENT, largest=1)
+        await PostgresConfiguration(connections).apply([], [sink, Connection("notes", "file", {"path": "notes"})])
+        await connections.close()
+
+    asyncio.run(run())
+    assert command("check", "notes") == (0, ["notes works, as far as one can see without doing anything."], [])
+    code, _, (line,) = command("check", "sink")
+    assert (code, "env:SINK_TOKEN" in line) == (1, True)
+    monkeypatch.setenv("SINK_TOKEN", "canary")
+    code, _, (line,) = command("check", "sink")
+    assert code == 1
+    assert "cannot be reached" in line
+    assert "canary" not in line
+    code, _, (line,) = command("check", "nobody")
+    assert line.startswith("error  nobody: there is no connection or connector called 'nobody'")

@@ -18,7 +18,7 @@ from app.core.domain.step import StepPlan, idempotency_key
 from tests.conftest import Servers
 from tests.e2e.api import until
 from tests.e2e.conftest import configure, rows
-from tests.e2e.jobs import Jobs, endings
+from tests.e2e.job_stories import Jobs, endings
 from tests.e2e.sink import Sink, sink
 from tests.e2e.troubled import installed
 from tests.e2e.worker import Worker, make_worker

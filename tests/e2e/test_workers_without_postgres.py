@@ -11,7 +11,7 @@ from app.core.domain.job import JobStatus
 from tests.conftest import Servers
 from tests.e2e.api import until
 from tests.e2e.conftest import configure, stop_backends
-from tests.e2e.jobs import Jobs, endings
+from tests.e2e.job_stories import Jobs, endings
 from tests.e2e.sink import Sink, sink
 from tests.e2e.worker import Worker, working
 

@@ -30,9 +30,11 @@ class Backoff:
         """Give the seconds to wait after so many tries; `chance`: uniform in [0, 1), for full jitter."""
         if self.delays_seconds is not None:
             return self.delays_seconds[tries - 1]
-        # Beyond the cap the power no longer matters, and it would grow beyond any float.
-        longest = min(self.cap_seconds, self.first_seconds * self.factor ** min(tries - 1, 64))
-        return longest * chance
+        try:
+            grown = self.first_seconds * self.factor ** (tries - 1)
+        except OverflowError:  # beyond any float, and so beyond the cap
+            grown = self.cap_seconds if self.first_seconds else 0.0
+        return min(self.cap_seconds, grown) * chance
 
 
 ONCE = Backoff(attempts=1)
