@@ -14,6 +14,8 @@ MOST_CONFLICTS_KEPT = 10
 @dataclass(slots=True)
 class _Kept:
     event: NewEvent
+    state: EventState
+    reason: str | None
     duplicates: int = 0
     conflicts: int = 0
     replay_of: EventId | None = None
@@ -41,7 +43,8 @@ class MemoryEventStore(EventStore, EventReader):
         first = self._keys.setdefault(event.key, event.id)
         if first == event.id:
             if first not in self._events:
-                self._events[first] = _Kept(event)
+                state = EventState.RECEIVED if event.quarantine is None else EventState.QUARANTINED
+                self._events[first] = _Kept(event, state, event.quarantine)
                 if event.quarantine is None:
                     self.inbox.append(first)
             return Appended(first, flush)
@@ -58,6 +61,16 @@ class MemoryEventStore(EventStore, EventReader):
         """Add them up."""
         for event_id, count in counts.items():
             self._events[event_id].duplicates += count
+
+    def event(self, event_id: EventId | None) -> NewEvent | None:
+        """Give one as it was appended; None also for no id."""
+        kept = self._events.get(event_id) if event_id is not None else None
+        return kept.event if kept else None
+
+    def become(self, event_id: EventId, state: EventState, reason: str | None = None) -> None:
+        """Change where an event stands; one that is gone is gone. Planning and jobs do it, as one with what they do."""
+        if kept := self._events.get(event_id):
+            kept.state, kept.reason = state, reason
 
     def suspect(self, event_id: EventId, first: EventId) -> None:
         """Mark one as a suspected replay; who finds them out is none of a store's business."""
@@ -87,8 +100,8 @@ def _seen(kept: _Kept, *, headers: bool = False) -> Event:
         source=event.source,
         provider=event.provider,
         type=event.type,
-        state=EventState.RECEIVED if event.quarantine is None else EventState.QUARANTINED,
-        reason=event.quarantine,
+        state=kept.state,
+        reason=kept.reason,
         received_at=event.received_at,
         delivery_id=event.delivery_id,
         size=len(event.body),
