@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.schemas.json_schema import JsonSchemas
 from app.core.domain.connector import Action, ActionCall, Described, Done, Effect, Failed
+from app.core.ports.audit_log import AuditLog
 from app.core.ports.connector import Connector
 from app.core.ports.secret_store import SecretStore
 from app.core.use_cases.apply_configuration import ApplyConfiguration
@@ -54,7 +56,11 @@ KAFKA = Described("kafka", "Kafka", (action("produce"),), settings_schema={"type
 CONNECTORS = {what.name: Repeating(what) for what in (ECHO, HTTP, KAFKA)}
 
 
-def applying(secrets: SecretStore, kept: MemoryConfiguration | None = None) -> ApplyConfiguration:
+def applying(
+    secrets: SecretStore, kept: MemoryConfiguration | None = None, audit: AuditLog | None = None
+) -> ApplyConfiguration:
     """Make the use case, on what is kept or on nothing so far."""
     kept = kept or MemoryConfiguration()
-    return ApplyConfiguration(kept, kept.sources, kept.connections, CONNECTORS, secrets, JsonSchemas())
+    return ApplyConfiguration(
+        kept, kept.sources, kept.connections, CONNECTORS, secrets, JsonSchemas(), audit or MemoryAuditLog()
+    )

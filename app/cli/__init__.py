@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import pwd
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +19,8 @@ from rich.text import Text
 
 from app.cli.verify import verify
 from app.core.application import Application
-from app.core.domain.delivery_key import printable
-from app.core.domain.errors import Fault, Invalid, OpsConnectError
-from app.core.domain.event import EventState
-from app.core.ports.event_reader import EventQuery
+from app.core.domain.audit import Actor
+from app.core.domain.errors import Invalid, OpsConnectError
 from app.core.use_cases.apply_configuration import Plan
 from app.infra.embedded.errors import EmbeddedError
 
@@ -38,7 +38,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 T = TypeVar("T")
 
-STATES = {"received": "cyan", "processed": "green", "discarded": "dim", "dead": "red", "quarantined": "yellow"}
 COLOURS = {"created": "green", "changed": "yellow", "unchanged": "dim"}
 
 
@@ -78,6 +77,15 @@ def asking(question: Callable[[Application], Awaitable[T]]) -> T:
             return await question(container.application)
 
     return asyncio.run(ask())
+
+
+def operator() -> Actor:
+    """Tell who runs this command, by the system's own word: what the environment says can be anybody's."""
+    user = os.getuid()
+    try:
+        return Actor(f"cli:{pwd.getpwuid(user).pw_name}")
+    except KeyError:  # as in a container that knows no names
+        return Actor(f"cli:{user}")
 
 
 def say(text: str | Text = "", *, stderr: bool = False) -> None:
@@ -147,6 +155,7 @@ def serve(
 
 @cli.command()
 def worker(
+    engine: Annotated[str | None, typer.Option(help="Who runs jobs: embedded, on Postgres alone.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="The most jobs at once [100].")] = None,
     port: Annotated[int | None, typer.Option(help="Where it answers health and metrics [nowhere].")] = None,
 ) -> None:
@@ -155,7 +164,7 @@ def worker(
     from app.settings import load
 
     with failing_clearly():
-        worker.run(load(**_given(worker_concurrency=concurrency, worker_port=port)))
+        worker.run(load(**_given(engine=engine, worker_concurrency=concurrency, worker_port=port)))
 
 
 @cli.command()
@@ -174,74 +183,6 @@ def migrate(
 
 def _given(**options: object) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-events = typer.Typer(help="Look at what was kept.", no_args_is_help=True)
-cli.add_typer(events, name="events")
-
-
-@events.command("list")
-def list_events(
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
-    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,  # noqa: A002
-    state: Annotated[EventState | None, typer.Option(help="Only in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List events, newest first."""
-    from app.adapters.web.events import summary
-
-    query = EventQuery(source=source, type=type, state=state, limit=limit)
-    with failing_clearly():
-        page = asking(lambda application: application.browse_events.find(query))
-        shown = [summary(event) for event in page.events]
-        if as_json:
-            say_json(shown)
-            return
-        if not shown:
-            say("No events." if query == EventQuery(limit=limit) else "No events match.")
-        for event in shown:
-            repeated = f"  ×{event['duplicates'] + 1}" if event["duplicates"] else ""
-            suspected = "  suspected replay" if event["suspected_replay"] else ""
-            say(
-                Text.assemble(
-                    (event["received_at"], "dim"),
-                    f"  {event['id']}  {event['source']:<16}  ",
-                    (f"{event['state']:<11}", STATES[event["state"]]),
-                    f"  {event['type'] or '-'}  {event['size']} B{repeated}",
-                    (suspected, "yellow"),
-                )
-            )
-        if page.next_before:
-            say(Text("… and more: raise --limit", style="dim"))
-
-
-@events.command("show")
-def show_event(
-    event_id: Annotated[str, typer.Argument(metavar="ID")],
-    as_json: AsJson = False,
-) -> None:
-    """Show one event with its headers and its body."""
-    from app.adapters.web.events import detail
-
-    with failing_clearly():
-        found = asking(lambda application: application.browse_events.get(event_id))
-        if found is None:
-            raise Invalid([Fault(event_id, "no event has this id; 'opsconnect events list' lists those that exist")])
-        shown = detail(*found)
-        if as_json:
-            say_json(shown)
-            return
-        body = shown.pop("body")
-        headers = shown.pop("headers")
-        for name, value in shown.items():
-            if value not in (None, []):
-                say(Text.assemble((f"{name:<17}", "dim"), str(value)))
-        say(Text("\nheaders", style="bold"))
-        for name, value in headers:
-            say(f"  {name}: {printable(value.encode('utf-8', 'surrogatepass'))}")
-        say(Text("\nbody", style="bold"))
-        say(json.dumps(body, indent=2, ensure_ascii=True) if body is not None else f"  {len(found[1])} bytes, no text")
 
 
 @cli.command()
@@ -264,7 +205,7 @@ def _applied(file: str, *, dry_run: bool) -> Plan:
     from app.infra.schema_files import with_schemas
 
     document = with_schemas(read_file(file), Path(file).parent)
-    return asking(lambda application: application.apply_configuration(document, dry_run=dry_run))
+    return asking(lambda application: application.apply_configuration(document, operator(), dry_run=dry_run))
 
 
 def _show(plan: Plan) -> None:
@@ -303,10 +244,23 @@ def config(as_json: AsJson = False) -> None:
             say(Text.assemble((f"{setting.variable:<{width}}  {value}", style), (origin, "cyan")))
 
 
-from app.cli import connections, providers, refusals, sources  # noqa: E402 (they speak through what stands above)
+from app.cli import (  # noqa: E402 (they speak through what stands above)
+    audit,
+    connections,
+    events,
+    jobs,
+    keys,
+    providers,
+    refusals,
+    sources,
+)
 from app.cli.send import send  # noqa: E402
 
+cli.add_typer(keys.commands, name="keys")
+cli.add_typer(audit.commands, name="audit")
 cli.add_typer(connections.commands, name="connections")
+cli.add_typer(events.commands, name="events")
+cli.add_typer(jobs.commands, name="jobs")
 cli.add_typer(providers.commands, name="providers")
 cli.add_typer(refusals.commands, name="refusals")
 cli.add_typer(sources.commands, name="sources")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from app.cli import AsJson, asking, failing_clearly, say, say_json
+from app.cli import AsJson, asking, failing_clearly, operator, say, say_json
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid
 from app.core.domain.refusal import RefusalState
@@ -87,7 +87,7 @@ def release_refusal(refusal_id: RefusalIdArgument, as_json: AsJson = False) -> N
     from app.adapters.web.refusals import released
 
     with failing_clearly():
-        answer = asking(lambda application: application.release_refusal(refusal_id))
+        answer = asking(lambda application: application.release_refusal(refusal_id, operator()))
         if answer is None:
             raise _unknown(refusal_id)
         if isinstance(answer, StillRefused):

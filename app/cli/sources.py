@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from app.cli import AsJson, asking, failing_clearly, say, say_json
+from app.cli import AsJson, asking, failing_clearly, operator, say, say_json
 from app.core.application import Application
 from app.core.domain.delivery_key import printable
 from app.core.domain.errors import Fault, Invalid
@@ -64,7 +64,7 @@ def register_source(name: NameArgument, as_json: AsJson = False) -> None:
     from app.adapters.web.shown import rfc3339
 
     async def register(application: Application) -> tuple[Opened, ShownSource] | None:
-        opened = await application.register_source(name)
+        opened = await application.register_source(name, operator())
         shown = await application.browse_sources.get(name)
         return (opened, shown) if opened is not None and shown is not None else None
 
@@ -92,7 +92,7 @@ def reveal_secret(
 ) -> None:
     """Print a secret that the provider brought: some want to be shown it, as Notion does."""
     with failing_clearly():
-        secret = asking(lambda application: application.register_source.reveal(name, secret_id))
+        secret = asking(lambda application: application.register_source.reveal(name, operator(), secret_id))
         if secret is None:
             raise _no_secret(name, secret_id)
         text = printable(secret)
@@ -106,7 +106,7 @@ def reveal_secret(
 def forget_secret(name: NameArgument, secret_id: SecretIdArgument, as_json: AsJson = False) -> None:
     """Remove a secret that the provider brought: what is signed with it is refused from then on."""
     with failing_clearly():
-        if not asking(lambda application: application.register_source.forget(name, secret_id)):
+        if not asking(lambda application: application.register_source.forget(name, secret_id, operator())):
             raise _no_secret(name, secret_id)
         if as_json:
             say_json({"name": name, "forgotten": secret_id})

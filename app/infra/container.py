@@ -3,8 +3,8 @@
 Production, tests and the command line call the same `build`. Nothing connects before it is used.
 """
 
-import asyncio
 import os
+import secrets as randomness
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +22,8 @@ from app.adapters.memory.rate_limit import MemoryRateLimit
 from app.adapters.outgoing.budget import AttemptBudget
 from app.adapters.outgoing.on_demand import OutgoingOnDemand
 from app.adapters.outgoing.provider_keys import FetchedProviderKeys
+from app.adapters.postgres.api_keys import PostgresApiKeys
+from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
@@ -29,11 +31,13 @@ from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
+from app.adapters.postgres.job_store import PostgresJobStore
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
+from app.adapters.postgres.wake_ups import PostgresWakeUps
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.adapters.redis.rate_limit import RedisRateLimit
 from app.adapters.schemas.on_demand import SchemasOnDemand
@@ -45,14 +49,17 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.adapters.telemetry.catalog import SUSPECTED_REPLAY
 from app.core.application import Application
 from app.core.catalog.replays import takes_new_ids
+from app.core.domain.api_key import digest_of
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
+from app.core.policies.cached_api_keys import CachedApiKeys
 from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_keys import CachedKeys
 from app.core.policies.cached_secrets import CachedSecrets
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.group_commit import Bounds, GroupCommit
+from app.core.policies.hinting import Hinting
 from app.core.policies.leased_rates import LeasedRates
 from app.core.policies.refreshing_caches import RefreshingCaches
 from app.core.policies.refusal_book import RefusalBook, RefusalBounds
@@ -66,19 +73,26 @@ from app.core.ports.rate_limit import RateLimit
 from app.core.ports.secret_store import SecretStore
 from app.core.ports.wake_ups import WakeUps
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.core.use_cases.authenticate import Authenticate
+from app.core.use_cases.browse_audit import BrowseAudit
 from app.core.use_cases.browse_connections import BrowseConnections
+from app.core.use_cases.browse_connectors import BrowseConnectors
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_jobs import BrowseJobs
 from app.core.use_cases.browse_providers import BrowseProviders
 from app.core.use_cases.browse_refusals import BrowseRefusals
 from app.core.use_cases.browse_sources import BrowseSources
+from app.core.use_cases.change_job import ChangeJob
 from app.core.use_cases.check_health import CheckHealth
 from app.core.use_cases.follow_challenge import FollowChallenge
 from app.core.use_cases.ingest_webhook import IngestWebhook
+from app.core.use_cases.manage_keys import ManageKeys
 from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.prepare_source import PrepareSource
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
+from app.core.use_cases.start_job import StartJob
 from app.infra import database_url
 from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
@@ -86,14 +100,6 @@ from app.settings import Settings
 
 VERSION = version("opsconnect")
 REPEAT_SECONDS = 60.0
-
-
-class _NoWakeUps(WakeUps):  # until wake-ups are merged
-    def hint(self) -> None:
-        pass
-
-    async def wait(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.05))
 
 
 _log = structlog.get_logger()
@@ -204,9 +210,12 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
         secrets = CachedSecrets(references)
         schemas = SchemasOnDemand()
         connectors = find_connectors(outgoing, schemas, files=settings.data_dir / "files")
-        wake_ups = _NoWakeUps()
+        events = PostgresEventReader(engine)
+        jobs = PostgresJobStore(background, engine)
+        wake_ups = PostgresWakeUps(url, budget=patient)
+        stack.push_async_callback(wake_ups.close)
         store = GroupCommit(
-            BreakingStore(shield, breakers["postgres"]),
+            Hinting(BreakingStore(shield, breakers["postgres"]), wake_ups),
             Bounds(
                 rows=settings.flush_rows,
                 bytes=settings.flush_bytes,
@@ -226,6 +235,9 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             on_failure=failed("refusals.not_kept"),
         )
         offer = OfferSecret(registrations, sealing)
+        api_keys = CachedApiKeys(PostgresApiKeys(background, engine), on_failure=failed("api_keys.uses_not_noted"))
+        audit = PostgresAuditLog(background, engine)
+        admin_key = settings.admin_key and settings.admin_key.get_secret_value().encode()
         replay_watch = ReplayWatch(
             background,
             lambda: _taking_new_ids(sources),
@@ -245,20 +257,27 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
             settings=settings,
             application=Application(
                 ingest_webhook=ingest,
-                browse_events=BrowseEvents(PostgresEventReader(engine)),
+                browse_events=BrowseEvents(events),
                 browse_refusals=BrowseRefusals(refusals),
                 browse_providers=BrowseProviders(settings.public_url),
-                release_refusal=ReleaseRefusal(refusals, ingest.take_in),
+                release_refusal=ReleaseRefusal(refusals, ingest.take_in, audit),
                 check_health=CheckHealth(
                     needed=(GuardedProbe(PostgresProbe(connections), breakers["postgres"]),), wanted=probes
                 ),
                 apply_configuration=ApplyConfiguration(
-                    configuration, sources, connected, connectors, references, schemas
+                    configuration, sources, connected, connectors, references, schemas, audit
                 ),
                 browse_connections=BrowseConnections(connected, sources),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
-                register_source=RegisterSource(sources, registrations, sealing),
+                register_source=RegisterSource(sources, registrations, sealing, audit),
                 offer_secret=offer,
+                authenticate=Authenticate(api_keys, digest_of(admin_key) if admin_key else None),
+                manage_keys=ManageKeys(api_keys, audit, randomness.token_bytes, time.time_ns),
+                browse_audit=BrowseAudit(audit),
+                browse_connectors=BrowseConnectors(connectors),
+                start_job=StartJob(jobs, wake_ups),
+                change_job=ChangeJob(jobs, wake_ups, audit),
+                browse_jobs=BrowseJobs(jobs, events),
             ),
             connections=connections,
             engine=engine,
@@ -278,11 +297,13 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 shield,
                 sources,
                 connected,
+                wake_ups,
                 refusal_book,
+                api_keys,
                 *([replay_watch] if settings.replay_watch == "on" else []),
                 upkeep,
             ),
-            worker_duties=(sources, connected, upkeep),
+            worker_duties=(sources, connected, wake_ups, upkeep),
         )
 
 

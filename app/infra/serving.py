@@ -17,12 +17,12 @@ from app.adapters.telemetry.intake import RecordedIntake
 from app.adapters.telemetry.metrics import CONTENT_TYPE, IntakeMetrics
 from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.shared_metrics import SharedMetrics
-from app.adapters.telemetry.tracing import instrument, open_tracing
+from app.adapters.telemetry.tracing import current_traceparent, instrument, open_tracing
 from app.adapters.web.admission import Admission
 from app.adapters.web.api import make_api
 from app.adapters.web.crowd import Crowd
 from app.adapters.web.express import ExpressLane
-from app.adapters.web.guard import AdminKeyGuard
+from app.adapters.web.guard import ScopeGuard
 from app.adapters.web.request_log import RequestLog
 from app.adapters.web.watch import Refusals
 from app.adapters.web.webhooks import App, WebhookDoor
@@ -116,11 +116,13 @@ async def serving(
             version=VERSION,
             draining=lambda: drain.announced(),  # noqa: PLW0108 (it is replaced when the server is made)
             metrics=lambda: ((shared or metrics).render(), CONTENT_TYPE),
+            traceparent=current_traceparent,
+            body_limit_bytes=settings.body_limit_bytes,
         )
         instrument(api, tracing)
-        guarded: Any = RequestLog(Crowd(api, settings.operator_requests))
-        if settings.admin_key is not None:
-            guarded = AdminKeyGuard(guarded, settings.admin_key.get_secret_value())
+        # Without an admin key this is `dev` on this machine (`refuse_unsafe`), and open.
+        authenticate = None if settings.admin_key is None else container.application.authenticate
+        guarded: Any = ScopeGuard(RequestLog(Crowd(api, settings.operator_requests)), api.routes, authenticate)
         door = WebhookDoor(
             ingest=container.application.ingest_webhook,
             telemetry=telemetry,

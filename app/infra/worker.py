@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import structlog
 import uvicorn
@@ -15,7 +14,7 @@ from fastapi.responses import Response
 from app.adapters.telemetry.metrics import CONTENT_TYPE
 from app.adapters.telemetry.tracing import open_tracing
 from app.adapters.web import health
-from app.adapters.web.guard import AdminKeyGuard
+from app.adapters.web.guard import ScopeGuard
 from app.core.domain.errors import OpsConnectError
 from app.infra.container import VERSION, Container, build
 from app.infra.engine import Engine, open_engine
@@ -81,9 +80,9 @@ async def _answering(
     def show_metrics() -> Response:
         return Response(engine.metrics.render(), media_type=CONTENT_TYPE)
 
-    app: Any = api
-    if settings.admin_key is not None:
-        app = AdminKeyGuard(app, settings.admin_key.get_secret_value())
+    # Without the one key of the settings it is not asked for any: so `dev` does it, on this machine alone.
+    authenticate = container.application.authenticate if settings.admin_key else None
+    app = ScopeGuard(api, api.routes, authenticate)
     server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -18,6 +18,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON open_jobs, workers TO :"serving";
 GRANT SELECT, INSERT, DELETE ON finished_jobs TO :"serving";  -- DELETE: to be run again
 GRANT SELECT, INSERT, UPDATE (event_id), DELETE ON refusals TO :"serving";  -- UPDATE: released as; DELETE: bounds
 GRANT SELECT, INSERT ON registered_secrets TO :"serving";  -- where a registration is pending; opening one is not for it
+GRANT SELECT, INSERT, UPDATE (revoked_at, last_used_at) ON api_keys TO :"serving";  -- by the API: created, revoked
+GRANT SELECT, INSERT ON audit_log TO :"serving";  -- written before each action; nobody changes it
 GRANT SELECT ON registrations, sources, connections, alembic_version TO :"serving";
 REVOKE EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION opsconnect_make_event_days(date, integer) TO :"serving";

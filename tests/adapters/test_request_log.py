@@ -10,7 +10,8 @@ import structlog
 from fastapi import FastAPI, Response
 
 from app.adapters.telemetry import catalog
-from app.adapters.telemetry.tracing import Tracing, instrument, open_tracing
+from app.adapters.telemetry.trace_context import remote
+from app.adapters.telemetry.tracing import Tracing, current_traceparent, instrument, open_tracing
 from app.adapters.web.request_log import REQUEST_ANSWERED, RequestLog
 from tests.logged import Log, logged
 from tests.otlp_receiver import OtlpReceiver, otlp_receiver
@@ -43,6 +44,11 @@ def an_app() -> FastAPI:
     @app.get("/api/v1/health/live")
     async def live(broken: bool = False) -> Response:
         return Response(status_code=503 if broken else 200)
+
+    @app.post("/api/v1/jobs")
+    async def job() -> str:
+        structlog.get_logger().info("job.started")
+        return current_traceparent()
 
     @app.get("/defect")
     async def defect() -> None:
@@ -119,6 +125,34 @@ async def test_a_span_has_stable_names_and_gives_the_line_its_trace(
     assert "CANARY" not in repr(span)
     lines = log.events()
     assert {line["trace_id"] for line in lines if line.get("path") != "/api/v1/health/live"} == {span.trace_id}
+
+
+async def test_work_that_a_request_starts_continues_its_span(log: Log, traced: tuple[OtlpReceiver, Tracing]) -> None:
+    receiver, tracing = traced
+    app = an_app()
+    instrument(app, tracing)
+    async with client(app) as http:
+        given = [(await http.post("/api/v1/jobs")).json() for _ in range(2)]
+    tracing.shutdown(5.0)
+    assert sorted(given) == sorted(f"00-{span.trace_id}-{span.span_id}-01" for span in receiver.spans)
+    assert len(set(given)) == 2
+    assert {line["trace_id"] for line in log.events()} == {text.split("-")[1] for text in given}
+
+
+async def test_without_spans_it_has_the_trace_of_the_log_lines_and_nobody_records_it(log: Log) -> None:
+    async with client(an_app()) as http:
+        first, second = [(await http.post("/api/v1/jobs")).json() for _ in range(2)]
+    for text in (first, second):
+        assert remote(text) is not None
+        assert text.endswith("-00")
+    assert first.split("-")[2] != second.split("-")[2]
+    traces = [line["trace_id"] for line in log.events()]
+    assert traces == [text.split("-")[1] for text in (first, first, second, second)]
+
+
+async def test_outside_a_request_it_is_a_trace_all_the_same() -> None:
+    assert remote(current_traceparent()) is not None
+    assert current_traceparent() != current_traceparent()
 
 
 async def test_no_metrics_but_ours_and_no_provider_for_the_whole_process(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from app.adapters.web.guard import OPEN_PATHS
+from app.adapters.web.scopes import OPEN_PATHS
 from app.settings import Settings
 
 BIN = Path(sys.executable).parent

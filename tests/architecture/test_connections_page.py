@@ -8,6 +8,7 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.connection_grammar import KEYS
 from app.infra.configuration_file import parse
 from tests.applying import applying
+from tests.operators import ADA
 
 
 async def test_its_document_can_be_applied(repository: Path) -> None:
@@ -15,7 +16,9 @@ async def test_its_document_can_be_applied(repository: Path) -> None:
     documents = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert documents
     for document in documents:
-        await applying(ReferencedSecrets({"env": EnvironmentSecrets({})}))(parse(document.encode(), "connections.md"))
+        await applying(ReferencedSecrets({"env": EnvironmentSecrets({})}))(
+            parse(document.encode(), "connections.md"), ADA
+        )
 
 
 def test_every_word_of_a_connection_is_explained(repository: Path) -> None:

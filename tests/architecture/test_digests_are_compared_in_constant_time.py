@@ -7,7 +7,7 @@ WHERE_PROOFS_ARE_COMPARED = (
     "app/core/catalog/keyed_digests.py",
     "app/core/catalog/shared_secrets.py",
     "app/core/use_cases/offer_secret.py",
-    "app/adapters/web/guard.py",
+    "app/core/use_cases/authenticate.py",
 )
 PROOFS = ("digest", "hexdigest", "signature", "secret", "known", "given", "key")
 

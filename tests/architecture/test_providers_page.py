@@ -17,6 +17,7 @@ from app.core.use_cases.browse_providers import BrowseProviders
 from app.infra.configuration_file import parse
 from tests.applying import applying
 from tests.architecture.providers_page import COMMAND, PAGE, page
+from tests.operators import ADA
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ async def test_every_source_on_the_page_can_be_applied(text: str) -> None:
     assert len(documents) >= 3
     references = ReferencedSecrets({"env": EnvironmentSecrets({}), "file": FileSecrets(Path("/none"))})
     for document in documents:
-        await applying(references)(parse(document.encode(), "providers.md"))
+        await applying(references)(parse(document.encode(), "providers.md"), ADA)
 
 
 @pytest.mark.parametrize("name", sorted(GENERIC))
 async def test_a_generic_provider_may_be_told_how_to_verify(name: str) -> None:
     references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     source = f"{{name: x, provider: {name}, verify: {{token_header: X-Key}}, secrets: ['env:X']}}"
-    await applying(references)(parse(f"sources: [{source}]".encode(), "x.yaml"))
+    await applying(references)(parse(f"sources: [{source}]".encode(), "x.yaml"), ADA)
 
 
 @pytest.mark.parametrize("provider", providers(), ids=lambda provider: provider.name)
@@ -68,7 +69,7 @@ async def test_every_source_that_is_printed_can_be_applied(provider: Provider) -
     references = ReferencedSecrets({"env": EnvironmentSecrets({})})
     for scheme in provider.schemes:
         text = source_text(provider, scheme, BrowseProviders("https://hooks.example.com").address(provider))
-        (source,) = (await applying(references)(parse(text.encode(), "x.yaml"))).sources
+        (source,) = (await applying(references)(parse(text.encode(), "x.yaml"), ADA)).sources
         assert source.change == "created"
 
 

@@ -9,7 +9,7 @@ import pytest
 from app.adapters.telemetry import catalog
 
 # A name that somebody logs: `noun.verbed`, at the place where it is logged or handed to whoever logs it.
-LOGGED = re.compile(r"""(?:\b_?log\.\w+|_failed)\(\s*"([a-z_]+\.[a-z_]+)\"""")
+LOGGED = re.compile(r"""(?:\b_?log\.\w+|\bfailed)\(\s*"([a-z_]+\.[a-z_]+)\"""")
 
 Row = tuple[str, ...]
 

@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.adapters.memory.idempotency_lock import MemoryIdempotencyLock
+from app.adapters.memory.wake_ups import MemoryWakeUps
 from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.core.policies.breaker import BreakingStore, Guard
 from app.core.policies.group_commit import GroupCommit
+from app.core.policies.hinting import Hinting
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_store import EventStore
 from tests.conformance.stores import Kit, memory_kit, postgres_kit
@@ -19,7 +21,7 @@ KITS = [
     f"{policy}{store}"
     for store in ("memory", "postgres")
     for policy in ("", "group-commit-", "shielded-", "group-commit-shielded-")
-] + ["group-commit-breaking-shielded-by-redis-postgres"]
+] + ["group-commit-hinting-breaking-shielded-by-redis-postgres"]
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +55,8 @@ async def kit(request: pytest.FixtureRequest, database_url: str, redis_url: str)
                 inner = Shielded(inner, lock)
             if "breaking" in name:
                 inner = BreakingStore(inner, Guard("Postgres", errors=3, open_seconds=1))
+            if "hinting" in name:
+                inner = Hinting(inner, MemoryWakeUps())
             return GroupCommit(inner) if name.startswith("group-commit") else inner
 
         if name.endswith("memory"):

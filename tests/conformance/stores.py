@@ -20,6 +20,7 @@ from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId, event_id
 from app.core.policies.breaker import BreakingStore
 from app.core.policies.group_commit import GroupCommit
+from app.core.policies.hinting import Hinting
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_reader import EventReader
 from app.core.ports.event_store import EventStore, Outcome, Pending
@@ -119,7 +120,7 @@ async def postgres_kit(url: str, stack: AsyncExitStack, wrap: Callable[[EventSto
 async def _write_counts(*stores: EventStore) -> None:
     for store in stores:
         shield = store
-        while isinstance(shield, GroupCommit | BreakingStore):
+        while isinstance(shield, GroupCommit | Hinting | BreakingStore):
             shield = shield._inner
         if isinstance(shield, Shielded):
             await shield.write_counts()

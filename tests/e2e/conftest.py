@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import redis
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
@@ -22,6 +23,7 @@ from app.core.use_cases.apply_configuration import ApplyConfiguration
 from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
+from tests.operators import ADA
 
 DEMO = {
     "name": "demo",
@@ -48,8 +50,9 @@ def configure(database_url: str, *sources: dict[str, Any]) -> None:
                 {},
                 stores,
                 JsonSchemas(),
+                MemoryAuditLog(),
             )
-            await apply(Document({"sources": list(sources)}))
+            await apply(Document({"sources": list(sources)}), ADA)
         finally:
             await connections.close()
 

@@ -21,6 +21,7 @@ from app.core.domain.source import Source
 from app.core.use_cases.apply_configuration import Plan
 from tests.applying import applying
 from tests.conftest import PATIENT
+from tests.operators import ADA
 
 SINK = Connection(
     "sink",
@@ -109,7 +110,7 @@ def test_one_that_is_not_there_is_one_line_and_exit_code_1(command: Command) -> 
 
 def plan(document: dict[str, Any], kept: MemoryConfiguration, *, dry_run: bool = False) -> Plan:
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({"SINK_TOKEN": "canary"})})
-    return asyncio.run(applying(secrets, kept)(Document(document), dry_run=dry_run))
+    return asyncio.run(applying(secrets, kept)(Document(document), ADA, dry_run=dry_run))
 
 
 def test_a_plan_shows_sources_and_connections_beneath_each_other_and_no_secret(

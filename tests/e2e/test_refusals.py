@@ -19,6 +19,7 @@ from tests.conftest import PATIENT
 from tests.e2e.api import ADMIN_KEY, Api, until
 from tests.e2e.conftest import DEMO, configure
 from tests.e2e.sender import SECRET, signed
+from tests.operators import ADA
 from tests.refusals import T0, a_refusal
 
 BODY = b'{"n": 1.50}'
@@ -241,7 +242,7 @@ async def test_a_flood_is_kept_within_bounds_and_what_is_genuine_in_another_sour
     page = await application.browse_refusals.find(RefusalQuery(limit=100))
     assert len(page.refusals) == 20
     assert refusal.id in {kept.id for kept in page.refusals}
-    released = await application.release_refusal(refusal.id)
+    released = await application.release_refusal(refusal.id, ADA)
     assert isinstance(released, Released)
     assert await application.browse_events.body(released.event_id) == BODY
 

@@ -9,22 +9,28 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.adapters.postgres.api_keys import PostgresApiKeys
+from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
+from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.registrations import PostgresRegistrations
 from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
+from app.core.domain.api_key import NewApiKey, Scope
+from app.core.domain.audit import Action
 from app.core.domain.connection import Connection
 from app.core.domain.errors import Unavailable
-from app.core.domain.ids import event_id
+from app.core.domain.ids import api_key_id, event_id
 from app.core.domain.sealed import Sealed
 from app.core.domain.source import Source
 from tests.conformance.stores import append, new_event
 from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving, until
+from tests.operators import ADA
 
 _numbers = count(1)
 
@@ -48,6 +54,12 @@ FORBIDDEN = [
     "UPDATE registrations SET opened_at = now()",
     "UPDATE registered_secrets SET sealed = ''",
     "DELETE FROM registered_secrets",
+    "UPDATE api_keys SET scope = 'admin'",
+    "UPDATE api_keys SET expires_at = NULL",
+    "DELETE FROM api_keys",
+    "UPDATE audit_log SET actor = 'open'",
+    "DELETE FROM audit_log",
+    "TRUNCATE audit_log",
     "INSERT INTO sources (name, spec) VALUES ('mine', '{}')",
     "UPDATE connections SET spec = '{}'",
     "UPDATE alembic_version SET version_num = '0000'",
@@ -156,6 +168,22 @@ async def test_it_watches_for_replays(serving_url: str) -> None:
         assert await Upkeep(connections, key_retention_days=0).forget_digests() == 1
     finally:
         await connections.close()
+
+
+async def test_it_gives_keys_out_takes_them_back_and_writes_that_down(serving_url: str) -> None:
+    key = NewApiKey(api_key_id(10**18), "deploy", "oc_", b"digest", Scope.READ, None)
+    connections = Connections(serving_url, budget=PATIENT, largest=1)
+    engine = make_engine(serving_url, budget=PATIENT, largest=1)
+    try:
+        keys, audit = PostgresApiKeys(connections, engine), PostgresAuditLog(connections, engine)
+        assert (await audit.append(ADA.does(Action.KEY_CREATE, "deploy"))).seq == 1
+        assert await keys.create(key)
+        await keys.note_uses({key.id: datetime.now(UTC)})
+        assert await keys.find(key.digest)
+        assert await keys.revoke(key.id)
+    finally:
+        await connections.close()
+        await engine.dispose()
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)

@@ -16,6 +16,7 @@ from app.core.domain.source import OwnScheme, Place, Source
 from app.core.use_cases.apply_configuration import Plan
 from app.infra.configuration_file import parse
 from tests.applying import applying
+from tests.operators import ADA
 from tests.unit.bad_documents import BAD
 
 SECRETS = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO": "value-canary"}), "file": FileSecrets(Path("/none"))})
@@ -51,7 +52,7 @@ SALESFORCE = Source(
 
 async def applied(text: str, registry: MemorySourceRegistry | None = None, *, dry_run: bool = False) -> Plan:
     document = parse(dedent(text).encode(), "FILE")
-    return await applying(SECRETS, MemoryConfiguration(registry))(document, dry_run=dry_run)
+    return await applying(SECRETS, MemoryConfiguration(registry))(document, ADA, dry_run=dry_run)
 
 
 async def test_a_good_document_becomes_sources() -> None:
@@ -133,13 +134,13 @@ async def test_one_bad_source_keeps_the_good_ones_from_being_applied() -> None:
 async def test_a_document_without_lines_is_refused_by_place_alone() -> None:
     document = Document({"sources": [{"name": "a", "provider": "b", "verify": None}]})
     with pytest.raises(Invalid) as refused:
-        await applying(SECRETS)(document)
+        await applying(SECRETS)(document, ADA)
     assert refused.value.faults[0].where == "sources[0].verify"
 
 
 async def test_what_a_person_wrote_is_quoted_without_what_a_terminal_would_obey() -> None:
     document = Document({"sour\x1b[31mces": [], "a" * 500: 1, "\ud800": 1})
     with pytest.raises(Invalid) as refused:
-        await applying(SECRETS)(document)
+        await applying(SECRETS)(document, ADA)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 400

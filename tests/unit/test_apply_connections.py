@@ -17,6 +17,7 @@ from app.core.domain.source import Source
 from app.core.use_cases.apply_configuration import Plan
 from app.infra.configuration_file import parse
 from tests.applying import applying
+from tests.operators import ADA
 from tests.unit.bad_documents import BAD_CONNECTIONS
 
 SECRETS = ReferencedSecrets({"env": EnvironmentSecrets({"SINK_TOKEN": "value-canary"}), "file": FileSecrets()})
@@ -54,7 +55,7 @@ def kept(*connections: Connection, sources: tuple[Source, ...] = ()) -> MemoryCo
 
 
 async def applied(text: str, into: MemoryConfiguration | None = None, *, dry_run: bool = False) -> Plan:
-    return await applying(SECRETS, into)(parse(dedent(text).encode(), "FILE"), dry_run=dry_run)
+    return await applying(SECRETS, into)(parse(dedent(text).encode(), "FILE"), ADA, dry_run=dry_run)
 
 
 async def test_a_good_document_becomes_connections_and_sources_that_run_them() -> None:
@@ -123,7 +124,7 @@ async def test_what_is_equal_to_python_alone_shows_as_a_change(old: object, new:
 
 async def test_a_setting_shows_nothing_that_a_terminal_would_obey() -> None:
     document = Document({"connections": [{"name": "queue", "connector": "kafka", "settings": {"a\x1b[31m": "\x9b1m"}}]})
-    (planned,) = (await applying(SECRETS, kept(Connection("queue", "kafka")))(document)).connections
+    (planned,) = (await applying(SECRETS, kept(Connection("queue", "kafka")))(document, ADA)).connections
     assert [str(difference) for difference in planned.diff] == [
         r'settings."a\u001b[31m": not given → "\u009b1m"',
     ]

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.memory.source_registry import MemorySourceRegistry
@@ -17,6 +18,7 @@ from app.core.domain.registration import PENDING
 from app.core.domain.source import Source
 from app.core.policies.registering_sources import RegisteringSources
 from app.core.use_cases.apply_configuration import ApplyConfiguration, Plan
+from tests.operators import ADA
 from tests.registering import ASANA, House
 
 BY_REFERENCE = replace(ASANA, secrets=("env:ASANA",))
@@ -71,8 +73,10 @@ async def planned(house: House, *, dry_run: bool = False) -> Plan:
     kept = MemoryConfiguration()
     secrets = ReferencedSecrets({"env": EnvironmentSecrets({}), "handshake": house.secrets})
     configuration = RegisteringSources(kept, kept.sources, house.registrations)
-    apply = ApplyConfiguration(configuration, kept.sources, kept.connections, {}, secrets, JsonSchemas())
-    return await apply(Document({"sources": [WRITTEN]}), dry_run=dry_run)
+    apply = ApplyConfiguration(
+        configuration, kept.sources, kept.connections, {}, secrets, JsonSchemas(), MemoryAuditLog()
+    )
+    return await apply(Document({"sources": [WRITTEN]}), ADA, dry_run=dry_run)
 
 
 async def test_who_applies_is_told_until_when_the_secret_is_expected() -> None:

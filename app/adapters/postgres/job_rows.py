@@ -122,6 +122,7 @@ def job(row: Any, *, whole: bool) -> Job:
         payload=json.loads(row["payload"]) if whole and row["payload"] is not None else None,
         steps=read_steps(row["steps"], plan) if whole else (),
         executions=_executions(row) if whole else (),
+        run=row["run"],
     )
 
 

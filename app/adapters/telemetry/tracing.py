@@ -14,7 +14,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanLimits, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, get_current_span
 
 from app.adapters.telemetry import catalog
 from app.adapters.telemetry.compact_recorder import CompactRecorder, Sampling
@@ -25,6 +25,7 @@ from app.adapters.telemetry.otlp_encoding import Envelope, Limits
 from app.adapters.telemetry.otlp_sender import Sender, target_of_environment
 from app.adapters.telemetry.recorder import Incoming, NoSpans, Recorder
 from app.adapters.telemetry.sdk_recorder import SdkRecorder
+from app.adapters.telemetry.trace_context import remote, unrecorded
 
 MOST_WAITING_SPANS = 8192  # the SDK's 2,048 last half a second under load, less than one slow export
 MOST_SPANS_IN_BATCH = 512
@@ -164,6 +165,20 @@ def instrument(app: FastAPI, tracing: Tracing) -> None:
         exclude_spans=["send", "receive"],
         server_request_hook=_request_seen,
     )
+
+
+def current_traceparent() -> str:
+    """Give the W3C context of the request that is being served, for the work that continues it.
+
+    Where there are no spans it has the trace id of the request's log lines, and says that nobody records it.
+    """
+    span = get_current_span().get_span_context()
+    if span.is_valid:
+        return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 1:02x}"
+    nobodys = unrecorded().traceparent
+    logged = structlog.contextvars.get_contextvars().get("trace_id")
+    same = remote(f"00-{logged}{nobodys[35:]}")
+    return nobodys if same is None else unrecorded(same).traceparent
 
 
 def _request_seen(span: Span, scope: MutableMapping[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.adapters.web.guard import OPEN_PATHS
 from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
+from app.adapters.web.scopes import OPEN_PATHS
 
 
 class Crowd:

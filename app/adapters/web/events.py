@@ -1,17 +1,22 @@
 """Events, as operators look at them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel
 
+from app.adapters.web.job_views import EventJob, of_event
 from app.adapters.web.responses import ExactJSON, problem
 from app.adapters.web.shown import LARGEST_PAGE, content, cursor_after, id_in, raw, rfc3339
 from app.core.domain.event import Event, EventState
 from app.core.domain.ids import EventId
+from app.core.domain.job import Job
 from app.core.ports.event_reader import EventQuery
+from app.core.ports.job_store import JobQuery
 from app.core.use_cases.browse_events import BrowseEvents
+from app.core.use_cases.browse_jobs import BrowseJobs
 
 
 class EventSummary(BaseModel):
@@ -42,14 +47,17 @@ class EventList(BaseModel):
 
 
 class EventDetail(EventSummary):
-    """One event whole; `body` is parsed where it is JSON or a form, else text where it is UTF-8, else null."""
+    """One event whole; `body` is parsed where it is JSON or a form, else text where it is UTF-8, else null.
+
+    `jobs`: the newest of them first.
+    """
 
     headers: list[tuple[str, str]]
     body: Any
-    jobs: list[Any]
+    jobs: list[EventJob]
 
 
-def make_router(browse: BrowseEvents) -> APIRouter:
+def make_router(browse: BrowseEvents, browse_jobs: BrowseJobs) -> APIRouter:
     """Make the routes."""
     router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
@@ -79,7 +87,8 @@ def make_router(browse: BrowseEvents) -> APIRouter:
         if found is None:
             return problem("unknown_event")
         event, body = found
-        return ExactJSON(detail(event, body))
+        jobs = await browse_jobs.find(JobQuery(event_id=event.id, limit=LARGEST_PAGE))
+        return ExactJSON(detail(event, body, jobs.jobs))
 
     @router.get("/{event_id}/body", summary="Give the raw bytes exactly as they were received")
     async def body(event_id: str) -> Response:
@@ -110,6 +119,11 @@ def summary(event: Event) -> dict[str, Any]:
     }
 
 
-def detail(event: Event, body: bytes) -> dict[str, Any]:
+def detail(event: Event, body: bytes, jobs: Sequence[Job]) -> dict[str, Any]:
     """Show an event whole."""
-    return {**summary(event), "headers": event.headers, "body": content(event.content_type, body), "jobs": []}
+    return {
+        **summary(event),
+        "headers": event.headers,
+        "body": content(event.content_type, body),
+        "jobs": [of_event(job) for job in jobs],
+    }

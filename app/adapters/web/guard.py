@@ -1,48 +1,83 @@
-"""Who may ask: everything but webhooks and health needs the admin key. Deny by default: what is open is named here."""
+"""Who may ask: everything but webhooks and health needs a key whose scope is enough. Deny by default (`scopes.py`)."""
 
-import hmac
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-from app.adapters.web.problems import CONTENT_TYPE, body_of
+import structlog
+from fastapi import Request
+from starlette import types as asgi
+from starlette.routing import BaseRoute
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
+from app.adapters.web.scopes import Special, needed
+from app.core.domain.api_key import Scope
+from app.core.domain.audit import Actor
+from app.core.domain.errors import Unavailable
+from app.core.use_cases.authenticate import Caller
 
-OPEN_PATHS = frozenset({"/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"})
+CALLER = "opsconnect.caller"
+"""Where in an ASGI scope the name of who asks stands, for whoever writes down what this one does."""
+ANYBODY = Caller("open", Scope.ADMIN)
+"""Who asks where no key is needed: of `opsconnect dev`, on this machine."""
+
+Authenticate = Callable[[bytes], Awaitable[Caller | None]]
 
 
-class AdminKeyGuard:
-    """An ASGI wrapper that lets a request through if its path is open or its bearer key is the one."""
+class ScopeGuard:
+    """An ASGI wrapper that lets a request through if its path is open, or its key is valid and has the scope.
 
-    def __init__(self, app: App, admin_key: str) -> None:
+    Without `authenticate` everybody is let through; what has no line in the registry is not served even then.
+    """
+
+    def __init__(self, app: asgi.ASGIApp, routes: Sequence[BaseRoute], authenticate: Authenticate | None) -> None:
         self._app = app
-        self._digest = sha256(admin_key.encode()).digest()
+        self._routes = routes
+        self._authenticate = authenticate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on or answer 401; there are no websockets."""
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Pass on, or answer 401, 403 or 503; there are no websockets."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS or self._may(scope["headers"]):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        status, body = body_of("unauthorized")
-        headers = [
-            (b"content-type", CONTENT_TYPE),
-            (b"content-length", str(len(body)).encode()),
-            (b"www-authenticate", b"Bearer"),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        wanted = needed(self._routes, scope)
+        if wanted is Special.OPEN:
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = await self._caller(scope)
+        except Unavailable:
+            text = "The key cannot be looked up now. Try again later; that of OPSCONNECT_ADMIN_KEY works all the same."
+            await _answer(scope, send, body_of("unavailable", detail=text), (b"retry-after", retry_after()))
+            return
+        if caller is None:
+            await _answer(scope, send, body_of("unauthorized"), (b"www-authenticate", b"Bearer"))
+        elif not isinstance(wanted, Scope):
+            await _answer(scope, send, body_of("not_found"))
+        elif not caller.scope.includes(wanted):
+            detail = f"This needs the scope '{wanted}', and {caller.name} has '{caller.scope}'."
+            await _answer(scope, send, body_of("insufficient_scope", detail=detail, needed_scope=str(wanted)))
+        else:
+            await self._app({**scope, CALLER: caller.name}, receive, send)
 
-    def _may(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        given = [value for name, value in headers if name == b"authorization"]
+    async def _caller(self, scope: asgi.Scope) -> Caller | None:
+        if self._authenticate is None:
+            return ANYBODY
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
         if len(given) != 1:
-            return False
+            return None
         scheme, _, key = given[0].partition(b" ")
-        # Only digests are compared: their lengths and times tell nothing of the key.
-        return scheme.lower() == b"bearer" and hmac.compare_digest(sha256(key.strip()).digest(), self._digest)
+        return await self._authenticate(key.strip()) if scheme.lower() == b"bearer" else None
+
+
+async def actor(request: Request) -> Actor:
+    """Tell who asks, for a route that acts: `by: Annotated[Actor, Depends(actor)]`. Only behind the guard."""
+    return Actor(request.scope[CALLER], structlog.contextvars.get_contextvars().get("trace_id"))
+
+
+async def _answer(scope: asgi.Scope, send: asgi.Send, answer: tuple[int, bytes], *more: tuple[bytes, bytes]) -> None:
+    status, body = answer
+    headers = [(b"content-type", CONTENT_TYPE), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

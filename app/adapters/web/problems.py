@@ -103,18 +103,26 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "busy": Problem(503, "Too many requests at once", "Ask again after the time in Retry-After."),
     "unauthorized": Problem(
-        401, "No valid key", "Send 'Authorization: Bearer KEY' with the key of OPSCONNECT_ADMIN_KEY."
+        401, "No valid key", "Send 'Authorization: Bearer KEY' with an API key that is neither revoked nor expired."
     ),
+    "insufficient_scope": Problem(403, "Scope too small", "Use a key with the scope that 'needed_scope' names."),
     "not_found": Problem(404, "Not found", "There is nothing at this address. /docs lists what there is."),
     "unknown_event": Problem(404, "Unknown event", "No event has this id. GET /api/v1/events lists those that exist."),
     "unknown_refusal": Problem(
         404, "Unknown refusal", "No refusal has this id. GET /api/v1/refusals lists those that are kept."
     ),
+    "unknown_key": Problem(404, "Unknown key", "No API key has this id. GET /api/v1/keys lists those that exist."),
     "unknown_provider": Problem(
         404, "Unknown provider", "The catalogue has no provider of this name. GET /api/v1/providers lists them."
     ),
     "body_not_kept": Problem(404, "Body not kept", "The request was refused before its body was read."),
     "still_refused": Problem(409, "Still refused", "Correct what 'reason' and 'detail' say, then release it again."),
+    "unknown_job": Problem(404, "Unknown job", "No job has this id. GET /api/v1/jobs lists those that exist."),
+    "job_running": Problem(409, "The job is running", "A worker has it just now. Wait until this execution has ended."),
+    "illegal_move": Problem(
+        409, "Not in this state", "A job in this state cannot do that; 'possible' says what it can."
+    ),
+    "unsupported_media_type": Problem(415, "Not JSON", "Send a JSON object, with 'Content-Type: application/json'."),
     "invalid_request": Problem(422, "Invalid request", "Correct what 'errors' names."),
     "invalid_cursor": Problem(
         422, "Invalid cursor", "Pass 'next_cursor' of the page before as it is, or leave it out to start anew."

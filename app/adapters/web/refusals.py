@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel
 
+from app.adapters.web.guard import actor
 from app.adapters.web.responses import ExactJSON, problem
 from app.adapters.web.shown import LARGEST_PAGE, content, cursor_after, id_in, raw, rfc3339
+from app.core.domain.audit import Actor
 from app.core.domain.credentials import masked_headers, masked_url
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import RefusalId
@@ -101,9 +103,9 @@ def make_router(browse: BrowseRefusals, release: ReleaseRefusal) -> APIRouter:
         response_model=Release,
         responses={409: {"description": "It is refused again, and 'reason' says why; nothing was changed."}},
     )
-    async def let_in(refusal_id: str) -> Response:
+    async def let_in(refusal_id: str, by: Annotated[Actor, Depends(actor)]) -> Response:
         try:
-            answer = await release(refusal_id)
+            answer = await release(refusal_id, by)
         except Unavailable as error:  # what is away may be the secret; the operator can do something about that
             return problem("unavailable", detail=str(error))
         return _told(refusal_id, answer)

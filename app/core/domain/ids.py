@@ -12,6 +12,9 @@ RefusalId = NewType("RefusalId", str)
 JobId = NewType("JobId", str)
 """The id of a job: made and spelled like an event's."""
 
+ApiKeyId = NewType("ApiKeyId", str)
+"""The id of an API key, which is no secret: made and spelled like an event's."""
+
 
 def event_id(now_ns: int) -> EventId:
     """Make the id of an event received at `now_ns` (nanoseconds since the epoch)."""
@@ -28,6 +31,11 @@ def refusal_id(now_ns: int) -> RefusalId:
 def job_id(now_ns: int) -> JobId:
     """Make the id of a job made at `now_ns` (nanoseconds since the epoch)."""
     return JobId(event_id(now_ns))
+
+
+def api_key_id(now_ns: int) -> ApiKeyId:
+    """Make the id of an API key created at `now_ns` (nanoseconds since the epoch)."""
+    return ApiKeyId(event_id(now_ns))
 
 
 def first_event_id(milliseconds: int) -> EventId:

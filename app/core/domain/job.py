@@ -152,6 +152,8 @@ class Job:
     steps: tuple[StepRecord, ...] = ()
     executions: tuple[Execution, ...] = ()
     """The newest hundred, oldest first; empty in a list."""
+    run: int = 1
+    """One more for each time that it was run again after it was completed; idempotency keys differ between runs."""
 
     @property
     def trace_id(self) -> str:

@@ -6,12 +6,14 @@ from typing import TypeVar
 
 from app.core.catalog.document_grammar import Judges, Wanted, read_document
 from app.core.domain import connection_difference, source_difference
+from app.core.domain.audit import Action, Actor
 from app.core.domain.connection import Connection
 from app.core.domain.difference import Difference
 from app.core.domain.document import Document, DocumentPath
 from app.core.domain.errors import Fault, SecretMissing, Unavailable
 from app.core.domain.registration import reference_of
 from app.core.domain.source import Source
+from app.core.ports.audit_log import AuditLog
 from app.core.ports.configuration import Change, Configuration
 from app.core.ports.connection_registry import ConnectionRegistry
 from app.core.ports.connector import Connector
@@ -54,8 +56,9 @@ class ApplyConfiguration:
     connectors: Mapping[str, Connector]
     secrets: SecretStore
     schemas: PayloadSchemas
+    audit: AuditLog
 
-    async def __call__(self, document: Document, *, dry_run: bool = False) -> Plan:
+    async def __call__(self, document: Document, by: Actor, *, dry_run: bool = False) -> Plan:
         """Apply a document, or with `dry_run` tell what that would do. Applying the same again changes nothing.
 
         Raises `Invalid` with every fault when it has any (nothing is changed then), `Unavailable`, `OutcomeUnknown`.
@@ -64,6 +67,8 @@ class ApplyConfiguration:
         # applying removes nothing, and what changed is what the configuration says.
         sources, connections = await self.sources.all(), await self.connections.all()
         wanted = read_document(document, self._judges(), sources, connections)
+        if not dry_run:
+            await self.audit.append(by.does(Action.APPLY, "configuration", **_foreseen(wanted, sources, connections)))
         applied = await self.configuration.apply(wanted.sources, wanted.connections, dry_run=dry_run)
         planned = _planned(wanted.sources, applied.sources, sources, source_difference.differences)
         connected = _planned(wanted.connections, applied.connections, connections, connection_difference.differences)
@@ -117,3 +122,15 @@ def _references(wanted: Wanted, *, dry_run: bool) -> Iterator[tuple[DocumentPath
     for number, connection in enumerate(wanted.connections):
         for name, reference in connection.secrets:
             yield ("connections", number, "secrets", name), reference, " (where jobs run, it may be)"
+
+
+def _foreseen(wanted: Wanted, sources: Sequence[Source], connections: Sequence[Connection]) -> dict[str, list[str]]:
+    """Name what applying is about to change: sources by their names, connections with their kind before it."""
+    known: dict[str, Source | Connection] = {source.name: source for source in sources}
+    known |= {f"connection {connection.name}": connection for connection in connections}
+    new: dict[str, Source | Connection] = {source.name: source for source in wanted.sources}
+    new |= {f"connection {connection.name}": connection for connection in wanted.connections}
+    return {
+        "created": [name for name in new if name not in known],
+        "changed": [name for name, one in new.items() if name in known and known[name] != one],
+    }

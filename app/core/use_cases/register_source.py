@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.core.domain.audit import Action, Actor
 from app.core.domain.errors import Forbidden, NoSealKey
 from app.core.domain.registration import MOST_SECRETS, PURPOSE, expects_secrets
 from app.core.domain.source import Source
+from app.core.ports.audit_log import AuditLog
 from app.core.ports.registrations import Registrations
 from app.core.ports.sealing import Sealing
 from app.core.ports.source_registry import SourceRegistry
@@ -28,8 +30,9 @@ class RegisterSource:
     sources: SourceRegistry
     registrations: Registrations
     sealing: Sealing
+    audit: AuditLog
 
-    async def __call__(self, name: str) -> Opened | None:
+    async def __call__(self, name: str, by: Actor) -> Opened | None:
         """Expect a secret for an hour from now; None when there is no source of that name.
 
         Raises `Forbidden`, which says why not and what to do, `Unavailable` or `OutcomeUnknown`.
@@ -41,6 +44,7 @@ class RegisterSource:
             raise Forbidden(
                 f"{name} takes no secret from a handshake: give it secrets: [\"handshake:\"] with 'opsconnect apply'"
             )
+        await self.audit.append(by.does(Action.SOURCE_REGISTER, name))
         until = await self.registrations.open(name)
         if until is None:
             raise Forbidden(
@@ -49,21 +53,25 @@ class RegisterSource:
             )
         return Opened(source, until, await self._missing())
 
-    async def reveal(self, name: str, secret_id: int | None = None) -> bytes | None:
+    async def reveal(self, name: str, by: Actor, secret_id: int | None = None) -> bytes | None:
         """Give one secret, the newest by default, for a provider that wants to be shown it; None where there is none.
 
         Raises `NoSealKey`, `NotOpened` or `Unavailable`.
         """
         for kept in (await self.registrations.look(name)).secrets:
             if secret_id in (None, kept.id):
+                await self.audit.append(by.does(Action.SOURCE_REVEAL_SECRET, name, secret=kept.id))
                 return await self.sealing.open(kept.sealed, purpose=PURPOSE, owner=name)
         return None
 
-    async def forget(self, name: str, secret_id: int) -> bool:
+    async def forget(self, name: str, secret_id: int, by: Actor) -> bool:
         """Remove one secret: what is signed with it is refused from then on. False where there was none.
 
         Raises `Unavailable` or `OutcomeUnknown`.
         """
+        if all(kept.id != secret_id for kept in (await self.registrations.look(name)).secrets):
+            return False
+        await self.audit.append(by.does(Action.SOURCE_FORGET_SECRET, name, secret=secret_id))
         return await self.registrations.forget(name, secret_id)
 
     async def _missing(self) -> str | None:

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from app.core.domain.audit import Action, Actor
 from app.core.domain.ids import EventId, RefusalId, is_id
 from app.core.domain.refusal import Refusal
+from app.core.ports.audit_log import AuditLog
 from app.core.ports.refusal_store import RefusalStore
 from app.core.ports.telemetry import Delivery, Trace
 from app.core.use_cases.ingest_webhook import Challenged, Receipt, Refused, Repeated, WebhookRequest
@@ -46,8 +48,9 @@ class ReleaseRefusal:
 
     refusals: RefusalStore
     ingest: Ingest
+    audit: AuditLog
 
-    async def __call__(self, refusal_id: str) -> Released | StillRefused | None:
+    async def __call__(self, refusal_id: str, by: Actor) -> Released | StillRefused | None:
         """Release one; None for an id that names nothing.
 
         Raises what taking in raises: `Unavailable`, `OutcomeUnknown` or another error of the store. Releasing it again
@@ -60,6 +63,7 @@ class ReleaseRefusal:
             return Released(refusal.event_id, repeated=True)
         if refusal.body is None:
             return StillRefused("body_not_kept", "it was refused before its body was read: have it sent again")
+        await self.audit.append(by.does(Action.REFUSAL_RELEASE, refusal.id, source=refusal.source, code=refusal.code))
         delivery = _delivery(refusal)
         receipt = await self.ingest(_request(refusal, refusal.body, delivery))
         if isinstance(receipt, Refused):

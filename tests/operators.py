@@ -1,0 +1,5 @@
+"""Who acts in tests."""
+
+from app.core.domain.audit import Actor
+
+ADA = Actor("cli:ada")
