@@ -155,9 +155,12 @@ class Settings(BaseSettings):
     )
     worker_rescue_seconds: float = Field(5.0, gt=0, description="how often workers look for jobs of dead ones")
     worker_poll_seconds: float = Field(1.0, gt=0, description="the longest until a worker looks for work, hint or not")
-    worker_drain_seconds: float = Field(15.0, ge=0, description="how long a worker's jobs may go on after SIGTERM")
+    worker_drain_seconds: float = Field(14.0, ge=0, description="how long a worker's jobs may go on after SIGTERM")
     worker_postgres_connections: int = Field(5, ge=4, le=64, description="the most connections of a worker")
     step_seconds: float = Field(30.0, gt=0, description="the longest try at a step")
+    retry_first_seconds: float = Field(
+        5.0, gt=0, description="the longest until a failed step's second try; three times that before each next one"
+    )
 
     outgoing_dns_seconds: float = Field(2.0, gt=0, description="the longest look-up of another system's name")
     outgoing_tcp_seconds: float = Field(3.0, gt=0, description="the longest wait for a connection, over all addresses")

@@ -40,6 +40,7 @@ from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.start_job import StartJob
+from app.core.use_cases.try_step import TryStep
 from tests.applying import CONNECTORS, applying
 from tests.intake import intake_on
 
@@ -71,6 +72,7 @@ class InMemory:
             check_health=CheckHealth(needed=(), wanted=()),
             apply_configuration=applying(secrets, kept, self.audit),
             browse_connections=BrowseConnections(kept.connections, sources),
+            try_step=TryStep(CONNECTORS, kept.connections.get, secrets),
             browse_sources=BrowseSources(sources, registrations, ""),
             register_source=RegisterSource(sources, registrations, sealing, self.audit),
             offer_secret=OfferSecret(registrations, sealing),

@@ -49,6 +49,16 @@ def show_connection(name: NameArgument, as_json: AsJson = False) -> None:
             say(Text.assemble((f"{field:<{width}}", "dim"), f"  {value}"))
 
 
+@commands.command("check")
+def check_connection(name: NameArgument) -> None:
+    """See whether a connection would work, without any effect: its settings, its secrets, and the other side."""
+    with failing_clearly():
+        failed = asking(lambda application: application.try_step.check(name))
+        if failed is not None:
+            raise Invalid([Fault(name, failed.message)])
+        say(f"{name} works, as far as one can see without doing anything.")
+
+
 def _for_scripts(shown: ShownConnection) -> dict[str, Any]:
     connection = shown.connection
     return {

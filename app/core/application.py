@@ -20,6 +20,7 @@ from app.core.use_cases.offer_secret import OfferSecret
 from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.start_job import StartJob
+from app.core.use_cases.try_step import TryStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Application:
     check_health: CheckHealth
     apply_configuration: ApplyConfiguration
     browse_connections: BrowseConnections
+    try_step: TryStep
     browse_sources: BrowseSources
     register_source: RegisterSource
     offer_secret: OfferSecret

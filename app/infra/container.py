@@ -93,6 +93,7 @@ from app.core.use_cases.register_source import RegisterSource
 from app.core.use_cases.release_refusal import ReleaseRefusal
 from app.core.use_cases.send_sample import SendSample
 from app.core.use_cases.start_job import StartJob
+from app.core.use_cases.try_step import TryStep
 from app.infra import database_url
 from app.infra.connectors import find_connectors
 from app.infra.supervisor import Duty
@@ -268,6 +269,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                     configuration, sources, connected, connectors, references, schemas, audit
                 ),
                 browse_connections=BrowseConnections(connected, sources),
+                try_step=TryStep(connectors, connected.get, secrets, settings.step_seconds),
                 browse_sources=BrowseSources(sources, registrations, settings.public_url),
                 register_source=RegisterSource(sources, registrations, sealing, audit),
                 offer_secret=offer,

@@ -1,5 +1,6 @@
 """The embedded engine, put together: what runs jobs in this process, in `opsconnect worker` and in `opsconnect dev`."""
 
+import faulthandler
 import os
 import socket
 import sys
@@ -20,6 +21,7 @@ from app.adapters.telemetry.job_metrics import JobMetrics
 from app.adapters.telemetry.job_records import RecordedJobs
 from app.adapters.telemetry.tracing import Tracing
 from app.core.domain.connection import Connection
+from app.core.domain.retry import usual_policy
 from app.core.policies.batched_claims import BatchedClaims
 from app.core.ports.workers import Workers
 from app.core.use_cases.plan_jobs import PlanJobs
@@ -30,7 +32,8 @@ from app.infra.logs import Logs
 from app.infra.supervisor import Duty
 from app.settings import Settings
 
-HEARTBEAT = Budget(acquire_seconds=2, connect_seconds=2, call_seconds=3, statement_seconds=2)
+STOP_SECONDS = 4.0
+"""For the engine's last turn, giving back and leaving, beyond the time for its jobs; it needs two at most."""
 
 _log = structlog.get_logger()
 
@@ -63,7 +66,12 @@ async def open_engine(container: Container, tracing: Tracing, logs: Logs) -> Asy
         try_step = TryStep(container.connectors, _finder(container), container.secrets, settings.step_seconds)
         engine = EmbeddedEngine(
             claims,
-            PlanJobs(PostgresInbox(connections), container.sources.at_hand, telemetry),
+            PlanJobs(
+                PostgresInbox(connections),
+                container.sources.at_hand,
+                telemetry,
+                usual_policy(settings.retry_first_seconds),
+            ),
             RunJob(claims, try_step, telemetry),
             container.wake_ups,
             lambda on_lost: _heart(container.database_url, settings, on_lost),
@@ -77,7 +85,7 @@ async def open_engine(container: Container, tracing: Tracing, logs: Logs) -> Asy
         )
         metrics.running = lambda: engine.running
         metrics.leases_lost = lambda: engine.leases_lost
-        yield Engine((engine, backlog), metrics, settings.worker_drain_seconds + 4)
+        yield Engine((engine, backlog), metrics, settings.worker_drain_seconds + STOP_SECONDS)
 
 
 def _finder(container: Container) -> Callable[[str], Awaitable[Connection | None]]:
@@ -94,7 +102,10 @@ def _finder(container: Container) -> Callable[[str], Awaitable[Connection | None
 def _heart(database_url: str, settings: Settings, on_lost: Callable[[], None]) -> Heart:
     @asynccontextmanager
     async def workers() -> AsyncIterator[Workers]:
-        connections = Connections(database_url, budget=HEARTBEAT, largest=1)
+        # So short that another try fits into what is left of the lease.
+        longest = min(3.0, settings.worker_lease_seconds / 5)
+        budget = Budget(longest, longest, longest, lock_seconds=longest / 2, statement_seconds=longest)
+        connections = Connections(database_url, budget=budget, largest=1)
         try:
             yield PostgresWorkers(connections)
         finally:
@@ -119,6 +130,7 @@ def _heart(database_url: str, settings: Settings, on_lost: Callable[[], None]) -
 
 
 def _tell_stuck(seconds: float) -> None:
-    """Say why the process ends, past the log, whose loop is the one that is stuck."""
+    """Say why the process ends, and where it is stuck, past the log, whose loop is the one that is stuck."""
     sys.stderr.write(f"a job has held this worker for {seconds:.0f} s and cannot be stopped: ending the process\n")
     sys.stderr.flush()
+    faulthandler.dump_traceback(sys.stderr)

@@ -1,9 +1,14 @@
 """`opsconnect worker`: a process that plans events and runs jobs, and nothing else."""
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import structlog
 import uvicorn
@@ -24,6 +29,9 @@ from app.infra.server import listen
 from app.infra.supervisor import supervised
 from app.settings import Settings
 
+THREADS = "connector"
+LAST_SECONDS = 0.2
+
 _log = structlog.get_logger()
 
 
@@ -32,9 +40,25 @@ def run(settings: Settings) -> None:
     logs = set_up_logs(environment=settings.environment, level=settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            threads = ThreadPoolExecutor(thread_name_prefix=THREADS)
+            runner.get_loop().set_default_executor(threads)
             runner.run(_work(settings, logs))
+            threads.shutdown(wait=False, cancel_futures=True)
+            if _is_held_up(runner.get_loop()):
+                # All is said and given back; a job that cannot be stopped would keep the process as long as it likes.
+                logs.close()
+                sys.stdout.flush()
+                os._exit(0)
     finally:
         logs.close()
+
+
+def _is_held_up(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether a task that was told to end goes on, or a thread in which a connector works."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    for thread in ours:
+        thread.join(LAST_SECONDS / len(ours))
+    return any(thread.is_alive() for thread in ours) or any(task.cancelling() for task in asyncio.all_tasks(loop))
 
 
 async def _work(settings: Settings, logs: Logs) -> None:
@@ -54,7 +78,7 @@ async def _work(settings: Settings, logs: Logs) -> None:
             async with open_engine(container, tracing, logs) as engine:
                 duties = (*container.worker_duties, *engine.duties)
                 answering = _answering(settings, container, engine, stop)
-                async with supervised(duties, stop_seconds=engine.stop_seconds), answering:
+                async with answering, supervised(duties, stop_seconds=engine.stop_seconds):
                     _log.info("start.working", concurrency=settings.worker_concurrency, version=VERSION)
                     await stop.wait()
                     _log.info("stop.draining")
@@ -83,7 +107,7 @@ async def _answering(
     # Without the one key of the settings it is not asked for any: so `dev` does it, on this machine alone.
     authenticate = container.application.authenticate if settings.admin_key else None
     app = ScopeGuard(api, api.routes, authenticate)
-    server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False))
+    server = _Server(uvicorn.Config(app, **_PLAIN))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -91,6 +115,15 @@ async def _answering(
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
         listener.close()
+
+
+_PLAIN: dict[str, Any] = {
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 1,
+}
 
 
 class _Server(uvicorn.Server):

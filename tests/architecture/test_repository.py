@@ -11,6 +11,7 @@ LONGEST_FILE = 500
 # Ports without a suite of their own, each for a reason.
 NO_SUITE = {
     "event_reader": "it sees what a store kept, and is asked in that store's suite (test_event_store)",
+    "job_telemetry": "one real adapter, as of telemetry; what it makes of records has suites of its own",
     "probe": "one question without state; the stories of tests/e2e/test_faults.py ask it",
     "telemetry": "one real adapter; its spans, metrics and lines have suites of their own",
 }

@@ -184,8 +184,9 @@ async def test_a_job_is_either_claimed_or_cancelled(kit: JobKit) -> None:
     worker = await kit.worker()
     jobs = [a_job() for _ in range(10)]
     await kit.store.add(jobs)
-    cancelling = asyncio.gather(*(kit.store.cancel(job.id) for job in jobs))
-    claimed, cancelled = await asyncio.gather(kit.claims.claim(worker, 5), cancelling)
+    claimed, cancelled = await asyncio.gather(
+        kit.claims.claim(worker, 5), asyncio.gather(*(kit.store.cancel(job.id) for job in jobs))
+    )
     won = {job.id for job, moved in zip(jobs, cancelled, strict=True) if isinstance(moved, Moved)}
     assert won.isdisjoint(job.id for job in claimed)
     for job in jobs:

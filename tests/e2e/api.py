@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -80,10 +80,15 @@ class Api:
             own["OPSCONNECT_REDIS_URL"] = self.redis_url
         return {**clean, **own, **self.more}
 
-    def start(self, *, wait: bool = True) -> "Api":
+    @property
+    def program(self) -> list[str]:
+        """What Python is to run."""
+        return ["-m", "app", "serve", "--port", str(self.port)]
+
+    def start(self, *, wait: bool = True) -> Self:
         """Start it, and wait until it is ready."""
         inherited: tuple[int, ...] = ()
-        program = ["-m", "app", "serve", "--port", str(self.port)]
+        program = self.program
         if self.listener is not None:
             inherited = (self.listener.fileno(),)
             program = ["-c", WITH_THE_SOCKET, str(self.listener.fileno()), "serve"]

@@ -1,7 +1,7 @@
 """A serving process on the shared servers, with the sources that most stories need."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from app.adapters.memory.audit_log import MemoryAuditLog
+from app.adapters.memory.outgoing import MemoryOutgoing
 from app.adapters.postgres.configuration import PostgresConfiguration
 from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
@@ -19,7 +20,9 @@ from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets
 from app.adapters.secrets.references import ReferencedSecrets
 from app.core.domain.document import Document
+from app.core.domain.outgoing import OutgoingAnswer, OutgoingRequest
 from app.core.use_cases.apply_configuration import ApplyConfiguration
+from app.infra.connectors import find_connectors
 from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.e2e.api import Api, serving
 from tests.e2e.sender import SECRET
@@ -36,27 +39,31 @@ OPEN = {"name": "open", "provider": "test", "verify": "none"}
 SALESFORCE = {"name": "salesforce", "provider": "salesforce", "verify": "none"}
 
 
-def configure(database_url: str, *sources: dict[str, Any]) -> None:
-    """Apply sources in this process, a second sooner than by the command line (which has stories of its own)."""
+def configure(database_url: str, *sources: dict[str, Any], connections: Sequence[dict[str, Any]] = ()) -> None:
+    """Apply these in this process, a second sooner than by the command line (which has stories of its own)."""
 
     async def run() -> None:
-        connections = Connections(database_url, budget=PATIENT, largest=1)
+        pool = Connections(database_url, budget=PATIENT, largest=1)
         stores = ReferencedSecrets({"env": EnvironmentSecrets({"DEMO_SECRET": SECRET}), "file": FileSecrets()})
         try:
             apply = ApplyConfiguration(
-                PostgresConfiguration(connections),
-                PostgresSourceRegistry(connections),
-                PostgresConnectionRegistry(connections),
-                {},
+                PostgresConfiguration(pool),
+                PostgresSourceRegistry(pool),
+                PostgresConnectionRegistry(pool),
+                find_connectors(MemoryOutgoing(_nobody, {}), JsonSchemas()) if connections else {},
                 stores,
                 JsonSchemas(),
                 MemoryAuditLog(),
             )
-            await apply(Document({"sources": list(sources)}), ADA)
+            await apply(Document({"connections": list(connections), "sources": list(sources)}), ADA)
         finally:
-            await connections.close()
+            await pool.close()
 
     asyncio.run(run())
+
+
+async def _nobody(_: OutgoingRequest) -> OutgoingAnswer:
+    return OutgoingAnswer(503, [], b"", False)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,29 @@ def test_a_plan_shows_sources_and_connections_beneath_each_other_and_no_secret(
         "1 created, 2 changed. A dry run: nothing was written.",
     ]
     assert said.err == ""
+
+
+def test_a_check_says_what_does_not_work_and_asks_the_other_side(
+    command: Command, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    settings = {"base_url": f"http://127.0.0.1:{port}/hook", "auth": {"kind": "bearer"}}
+    sink = Connection("sink", "http", settings, (("token", "env:SINK_TOKEN"),), ("127.0.0.1",))
+
+    async def run() -> None:
+        connections = Connections(database_url, budget=PATIENT, largest=1)
+        await PostgresConfiguration(connections).apply([], [sink, Connection("notes", "file", {"path": "notes"})])
+        await connections.close()
+
+    asyncio.run(run())
+    assert command("check", "notes") == (0, ["notes works, as far as one can see without doing anything."], [])
+    code, _, (line,) = command("check", "sink")
+    assert (code, "env:SINK_TOKEN" in line) == (1, True)
+    monkeypatch.setenv("SINK_TOKEN", "canary")
+    code, _, (line,) = command("check", "sink")
+    assert code == 1
+    assert "cannot be reached" in line
+    assert "canary" not in line
+    code, _, (line,) = command("check", "nobody")
+    assert line.startswith("error  nobody: there is no connection or connector called 'nobody'")

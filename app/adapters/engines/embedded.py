@@ -4,12 +4,15 @@ One loop does it all in turns: plan what the inbox holds, claim as many jobs as 
 wait for a hint, a free place, or the next look. Hints may be lost; looking is what counts.
 
 A job that took its worker down twice is a suspect. It runs when nothing else does, and nothing else is begun before it
-has ended: so it takes down nobody else's job again.
+has ended: so it takes down nobody else's job again. Those who did no harm are followed by the next suspect, for half of
+the time between two looks for lost jobs; the other half is everybody's.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple
 
 from app.adapters.engines.heart import Heart
 from app.core.domain.errors import OpsConnectError
@@ -20,6 +23,8 @@ from app.core.use_cases.plan_jobs import MOST_AT_ONCE, PlanJobs
 from app.core.use_cases.run_job import RunJob
 
 AFTER_A_FAILURE_SECONDS = 0.5
+LAST_TURN_SECONDS = 1.0
+GIVE_BACK_SECONDS = 1.0
 
 
 class Pace(NamedTuple):
@@ -61,7 +66,10 @@ class EmbeddedEngine:
         self._on_failure = on_failure
         self._running: dict[asyncio.Task[None], ClaimedJob] = {}
         self._alone = False
-        self._suspects = False
+        self._suspects = 0
+        """How many the last look has found."""
+        self._suspects_until = 0.0
+        """When the others have their turn again."""
         self._freed = asyncio.Event()
         self.leases_lost = 0
         self.claimed = 0
@@ -75,29 +83,38 @@ class EmbeddedEngine:
         """Work until told to stop; then let jobs end, and give back what does not."""
         heart = self._make_heart(self._lose)
         stopping = asyncio.create_task(stop.wait())
-        rescuing = asyncio.create_task(self._rescue(stop))
+        working = asyncio.create_task(self._turns(heart, stopping))
+        rescuing = asyncio.create_task(self._rescue())
+        until = time.monotonic()
         try:
-            while not stop.is_set():
-                worked = await self._turn(heart)
-                if not worked and not stop.is_set():
-                    await self._pause(stopping)
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            until = time.monotonic() + self._pace.drain_seconds
+            # What it asks the database for it may get; but that may be away.
+            await asyncio.wait({working}, timeout=LAST_TURN_SECONDS)
         finally:
-            rescuing.cancel()
-            stopping.cancel()
-            await asyncio.gather(rescuing, stopping, return_exceptions=True)
-            await self._leave()
+            for task in (working, rescuing, stopping):
+                task.cancel()
+            await asyncio.gather(working, rescuing, stopping, return_exceptions=True)
+            await self._leave(until)
             await heart.close()
 
-    async def _turn(self, heart: Heart) -> bool:
-        """Plan and claim once; tell whether there may be more to do at once."""
-        planned = claimed = False
+    async def _turns(self, heart: Heart, stopping: asyncio.Task[bool]) -> None:
+        while not stopping.done():
+            self._freed.clear()  # before it is looked at: a place that becomes free meanwhile is not overlooked
+            planned = await self._tried(self._plan())
+            claimed = await self._tried(self._claim(heart))
+            if None in {planned, claimed}:
+                await asyncio.wait({stopping}, timeout=AFTER_A_FAILURE_SECONDS)
+            elif not (planned or claimed):
+                await self._pause(heart, stopping)
+
+    async def _tried(self, part: Coroutine[Any, Any, bool]) -> bool | None:
+        """Tell whether there may be more of it to do at once; None: it failed, which hinders nothing else."""
         try:
-            planned = await self._plan()
-            claimed = await self._claim(heart)
-        except OpsConnectError as error:
+            return await part
+        except Exception as error:  # noqa: BLE001 (jobs go on, and are claimed and given back, whatever it was)
             self._on_failure(error)
-            await asyncio.sleep(AFTER_A_FAILURE_SECONDS)
-        return planned or claimed
+            return None
 
     async def _plan(self) -> bool:
         planned = await self._plan_jobs()
@@ -105,25 +122,30 @@ class EmbeddedEngine:
 
     async def _claim(self, heart: Heart) -> bool:
         free = self._pace.concurrency - len(self._running)
-        suspects = self._suspects
+        suspects = self._suspects > 0 and (self._alone or time.monotonic() < self._suspects_until)
         if self._alone or free <= 0 or (suspects and self._running):
             return False
         worker = heart.worker
         if worker is None or not heart.holds(worker):
             return False
         jobs = await self._claims.claim(worker, 1 if suspects else free, suspect=suspects)
-        self._suspects = False
-        self._alone = suspects and bool(jobs)
+        if jobs and not heart.holds(worker):  # it was lost meanwhile, and they would be lost with it
+            await self._claims.settle([_returned(job) for job in jobs])
+            return False
+        if suspects:
+            self._suspects = self._suspects - 1 if jobs else 0
+            self._alone = bool(jobs)
         self.claimed += len(jobs)
+        held = partial(heart.holds, worker)
         for job in jobs:
-            task = asyncio.create_task(self._work(job), name=f"job {job.id}")
+            task = asyncio.create_task(self._work(job, held), name=f"job {job.id}")
             self._running[task] = job
             task.add_done_callback(self._done)
         return suspects  # the others may be claimed at once, where there was none after all
 
-    async def _work(self, job: ClaimedJob) -> None:
+    async def _work(self, job: ClaimedJob, held: Callable[[], bool]) -> None:
         try:
-            await self._run_job(job)
+            await self._run_job(job, held)
         except OpsConnectError as error:
             self._on_failure(error)
 
@@ -135,24 +157,29 @@ class EmbeddedEngine:
             self._on_failure(error if isinstance(error, Exception) else RuntimeError(str(error)))
         self._freed.set()
 
-    async def _pause(self, stopping: asyncio.Task[bool]) -> None:
-        """Wait for a hint, a free place, the end, or the next look."""
-        self._freed.clear()
-        hinted = asyncio.create_task(self._wake_ups.wait(self._pace.poll_seconds))
-        freed = asyncio.create_task(self._freed.wait())
-        await asyncio.wait({hinted, freed, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (hinted, freed):
+    async def _pause(self, heart: Heart, stopping: asyncio.Task[bool]) -> None:
+        """Wait for a hint, a free place, a lease where there is none, the end, or the next look."""
+        waits: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._wake_ups.wait(self._pace.poll_seconds)),
+            asyncio.create_task(self._freed.wait()),
+        ]
+        if heart.worker is None:
+            waits.append(asyncio.create_task(heart.enlisted()))
+        await asyncio.wait({*waits, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
             task.cancel()
-        await asyncio.gather(hinted, freed, return_exceptions=True)
+        await asyncio.gather(*waits, return_exceptions=True)
 
-    async def _rescue(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _rescue(self) -> None:
+        while True:
             try:
                 rescued = await self._claims.rescue()
-                self._suspects = rescued.suspects > 0
+                self._suspects = rescued.suspects
+                if not self._alone:  # so that after it others have their turn
+                    self._suspects_until = time.monotonic() + self._pace.rescue_seconds / 2
                 if rescued.retrying or rescued.suspects:
                     self._freed.set()
-            except OpsConnectError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it was, the next look may succeed)
                 self._on_failure(error)
             await asyncio.sleep(self._pace.rescue_seconds)
 
@@ -162,19 +189,24 @@ class EmbeddedEngine:
         for task in self._running:
             task.cancel()
 
-    async def _leave(self) -> None:
-        """Let jobs end; give back those that do not, so that others take them now rather than when the lease ends."""
+    async def _leave(self, until: float) -> None:
+        """Let jobs end; give back those that do not, so that others take them now rather than when the lease ends.
+
+        What cannot be given back in time, since the database is away, is found by others as lost.
+        """
         if self._running:
-            await asyncio.wait(self._running, timeout=self._pace.drain_seconds)
+            await asyncio.wait(self._running, timeout=max(until - time.monotonic(), 0.0))
         left = dict(self._running)
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        if left:
-            try:
+        if not left:
+            return
+        try:
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await asyncio.wait(left, timeout=GIVE_BACK_SECONDS / 2)  # one may not let itself be stopped
                 await self._claims.settle([_returned(job) for job in left.values()])
-            except OpsConnectError as error:
-                self._on_failure(error)
+        except (OpsConnectError, TimeoutError) as error:
+            self._on_failure(error)
 
 
 def _returned(job: ClaimedJob) -> Settlement:

@@ -8,9 +8,13 @@ It renews the lease. Two things end it:
 - The worker's loop has not turned for nearly as long as a lease lasts: a job holds it and will not let go. The lease is
   not renewed meanwhile. Nobody can stop such a job but by ending the process, so that is done; the jobs are found by
   others, and count as lost.
+
+Who watches does not wait for the database: a renewal that hangs is no reason to be late with either. Should all of it
+fail by a defect, the lease is lost as well, and it begins anew.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -24,6 +28,8 @@ from app.core.ports.workers import Workers
 EXIT_CODE = 70
 RETRY_SECONDS = 0.5
 FROZEN_SECONDS = 1.0
+LEAVE_SECONDS = 1.0
+LOOK_SECONDS = 0.1
 
 
 class Heart:
@@ -56,6 +62,9 @@ class Heart:
         self._ticked = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._enlisted = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._lost = asyncio.Event()
+        """Of the thread's loop."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
@@ -72,34 +81,66 @@ class Heart:
         return self.worker
 
     async def close(self) -> None:
-        """End the lease, if the database is there, and the thread."""
+        """End the lease, if the database is there, and the thread; within two seconds, come what may."""
         self._closing.set()
-        await asyncio.to_thread(self._thread.join, self._beat + RETRY_SECONDS)
+        # Not by joining it in a thread of the loop's: jobs may have all of these.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), LEAVE_SECONDS + 2 * LOOK_SECONDS)
 
     def _run(self) -> None:
-        asyncio.run(self._keep())
+        while not self._closing.is_set():
+            try:
+                asyncio.run(self._keep())
+            except Exception as error:  # noqa: BLE001 (a defect; nobody may go on as though there were a lease)
+                self._lose()
+                self._tell(self._on_failure, error)
+                self._closing.wait(RETRY_SECONDS)
+        self._tell(self._ended.set)
 
     async def _keep(self) -> None:
+        self._lost = asyncio.Event()
         async with self._open_workers() as workers:
-            while not self._closing.is_set():
-                wait = RETRY_SECONDS
-                try:
-                    if self.worker is None:
-                        await self._begin(workers)
-                        wait = self._beat
-                    elif self._stuck_seconds() > self._beat or await self._renewed(workers, self.worker):
-                        wait = self._beat
-                    else:
-                        self._lose()
-                        continue
-                except OpsConnectError as error:
-                    self._tell(self._on_failure, error)
-                await self._wait(wait)
+            beating = asyncio.create_task(self._keep_beating(workers))
+            await self._watch(beating)
+            if beating.done():
+                beating.result()  # which it has none of: it never ends by itself but by a defect
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
             if self.worker is not None:
-                try:
-                    await workers.leave(self.worker)
-                except OpsConnectError as error:
-                    self._tell(self._on_failure, error)
+                with contextlib.suppress(OpsConnectError, TimeoutError):  # it ends by itself
+                    async with asyncio.timeout(LEAVE_SECONDS):
+                        await workers.leave(self.worker)
+
+    async def _keep_beating(self, workers: Workers) -> None:
+        while True:
+            wait = RETRY_SECONDS
+            try:
+                if self.worker is None:
+                    await self._begin(workers)
+                    wait = self._beat
+                elif self._stuck_seconds() <= self._beat:
+                    await self._renew(workers, self.worker)
+                    wait = self._beat
+            except OpsConnectError as error:
+                self._tell(self._on_failure, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), wait)
+            self._lost.clear()
+
+    async def _watch(self, beating: asyncio.Task[None]) -> None:
+        """Look after the lease and the loop, until the end, or that of the beats."""
+        longest = self._lease - self._stop_before
+        while not self._closing.is_set() and not beating.done():
+            before = time.monotonic()
+            await asyncio.wait({beating}, timeout=min(LOOK_SECONDS, self._stop_before / 2))
+            if time.monotonic() - before > min(FROZEN_SECONDS, longest / 2):
+                self._tick()  # the whole process stood still: it is not the loop's fault
+            self._tell(self._tick)
+            if (stuck := self._stuck_seconds()) > longest:
+                self._on_stuck(stuck)
+                os._exit(EXIT_CODE)
+            if self.worker is not None and not self.holds(self.worker):
+                self._lose()
 
     async def _begin(self, workers: Workers) -> None:
         worker, asked_at = str(uuid4()), time.monotonic()
@@ -108,32 +149,22 @@ class Heart:
         self.worker = worker
         self._tell(self._enlisted.set)
 
-    async def _renewed(self, workers: Workers, worker: str) -> bool:
+    async def _renew(self, workers: Workers, worker: str) -> None:
         asked_at = time.monotonic()
-        if not await workers.renew(worker, self._lease):
-            return False
-        self._held_until = asked_at + self._lease
-        return True
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait for the next beat, looking after the lease and the loop meanwhile."""
-        until = time.monotonic() + seconds
-        while not self._closing.is_set() and (left := until - time.monotonic()) > 0:
-            before = time.monotonic()
-            await asyncio.sleep(min(left, 0.1, self._stop_before / 2))
-            if time.monotonic() - before > FROZEN_SECONDS:
-                self._tick()  # the whole process stood still: it is not the loop's fault
-            self._tell(self._tick)
-            if (stuck := self._stuck_seconds()) > self._lease - self._stop_before:
-                self._on_stuck(stuck)
-                os._exit(EXIT_CODE)
-            if self.worker is not None and not self.holds(self.worker):
-                self._lose()
-                return
+        renewed = await workers.renew(worker, self._lease)
+        if self.worker != worker:
+            if renewed:  # too late: its jobs were stopped meanwhile, so others may have them now
+                await workers.leave(worker)
+        elif renewed:
+            self._held_until = asked_at + self._lease
+        else:
+            self._lose()
 
     def _lose(self) -> None:
-        self.worker = None
-        self._tell(self._on_lost)
+        if self.worker is not None:
+            self.worker = None
+            self._lost.set()
+            self._tell(self._on_lost)
 
     def _tick(self) -> None:
         self._ticked = time.monotonic()

@@ -1,7 +1,7 @@
 """When a step that failed is tried again, and when no more. Time and chance come in as arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from app.core.domain.connector import Failure
@@ -30,9 +30,11 @@ class Backoff:
         """Give the seconds to wait after so many tries; `chance`: uniform in [0, 1), for full jitter."""
         if self.delays_seconds is not None:
             return self.delays_seconds[tries - 1]
-        # Beyond the cap the power no longer matters, and it would grow beyond any float.
-        longest = min(self.cap_seconds, self.first_seconds * self.factor ** min(tries - 1, 64))
-        return longest * chance
+        try:
+            grown = self.first_seconds * self.factor ** (tries - 1)
+        except OverflowError:  # beyond any float, and so beyond the cap
+            grown = self.cap_seconds if self.first_seconds else 0.0
+        return min(self.cap_seconds, grown) * chance
 
 
 ONCE = Backoff(attempts=1)
@@ -68,3 +70,11 @@ class RetryPolicy:
         if retry_after_seconds is not None:
             delay = max(delay, min(retry_after_seconds, self.most_retry_after_seconds))
         return delay if age_seconds + delay <= self.most_age_seconds else None
+
+
+def usual_policy(first_seconds: float) -> RetryPolicy:
+    """Give the policy of those that nobody gave one, its delays growing from so many seconds."""
+    return RetryPolicy(
+        Backoff(first_seconds=first_seconds),
+        MappingProxyType({Failure.PERMANENT: replace(FEW, first_seconds=first_seconds), Failure.INVALID: ONCE}),
+    )

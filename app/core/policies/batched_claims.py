@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
-from app.core.domain.errors import OutcomeUnknown, RowFault, Unavailable
+from app.core.domain.errors import OutcomeUnknown, Unavailable
 from app.core.domain.ids import JobId
 from app.core.ports.job_claims import ClaimedJob, JobClaims, Progress, Rescued, Settlement
 
@@ -87,13 +87,11 @@ class _Batches(Generic[T]):
     async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[Collection[JobId]]]]) -> None:
         try:
             held = await self._patiently([item for item, _ in batch])
-        except RowFault as error:
+        except Exception as error:  # noqa: BLE001 (a row that is refused, or a defect, which one row may bring out too)
             if len(batch) == 1:
                 _fail(batch, error)
             for one in batch if len(batch) > 1 else ():
                 await self._write_batch([one])
-        except Exception as error:  # noqa: BLE001 (whoever waits must hear of it, whatever it is)
-            _fail(batch, error)
         else:
             for item, waiting in batch:
                 if not waiting.done():

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.domain.errors import Unavailable
 from app.core.domain.ids import job_id
 from app.core.domain.job import NewJob
 from app.core.domain.job_input import unreadable
+from app.core.domain.retry import RetryPolicy
 from app.core.domain.source import Source
 from app.core.domain.step import StepPlan
 from app.core.ports.inbox import Decision, Inbox, InboxEvent, Planned
@@ -24,6 +25,8 @@ class PlanJobs:
     sources: Callable[[], Collection[Source] | None]
     """All of them, as far as they are at hand; None: they were never loaded."""
     telemetry: JobTelemetry
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """Of the steps that are planned."""
     clock_ns: Callable[[], int] = time.time_ns
 
     async def __call__(self) -> Planned | None:
@@ -57,7 +60,7 @@ class PlanJobs:
                 NewJob(
                     id=job_id(self.clock_ns()),
                     connector_name=use,
-                    steps=(StepPlan(action or use, use, action),),
+                    steps=(StepPlan(action or use, use, action, retry=self.retry),),
                     event_id=event.id,
                     traceparent=event.traceparent,
                 )

@@ -16,7 +16,7 @@ from random import Random
 
 from app.core.domain.connector import Done, Effect, Failed, Json
 from app.core.domain.delivery_key import printable
-from app.core.domain.errors import RowFault
+from app.core.domain.errors import OutcomeUnknown, RowFault, Unavailable
 from app.core.domain.job import ExecutionStatus, Move
 from app.core.domain.job_input import payload_of
 from app.core.domain.step import StepPlan, StepRecord, StepStatus, idempotency_key
@@ -41,8 +41,11 @@ class RunJob:
     random: Random = field(default_factory=Random)
     clock_ns: Callable[[], int] = time.time_ns
 
-    async def __call__(self, job: ClaimedJob) -> bool:
+    async def __call__(self, job: ClaimedJob, held: Callable[[], bool] = lambda: True) -> bool:
         """Run it and settle it; False when it was lost meanwhile, and whatever was not recorded is left undone.
+
+        `held` tells whether the lease is held that it was claimed on, as far as one knows here. A defect of ours ends
+        the job as a dead letter: it would stay with this worker for ever.
 
         Raises `Unavailable` or `OutcomeUnknown` where the store could not be told; the lease then decides.
         """
@@ -50,17 +53,19 @@ class RunJob:
         record = ExecutionRecord(job, self.telemetry.begin(job, started_ns), started_ns)
         try:
             try:
-                settlement = await self._run(job, record)
-                held = await self.claims.settle([settlement])
-            except RowFault as error:
-                settlement = _unkept(job, record, error)
-                held = await self.claims.settle([settlement])
-            if job.id not in held:
+                settlement = await self._run(job, record, held)
+                settled = await self.claims.settle([settlement])
+            except (Lost, Unavailable, OutcomeUnknown):
+                raise
+            except Exception as error:  # noqa: BLE001
+                settlement = _unkept(job, record, error) if isinstance(error, RowFault) else _defect(job, record, error)
+                settled = await self.claims.settle([settlement])
+            if job.id not in settled:
                 raise Lost
         except Lost:
             return False
         except asyncio.CancelledError:
-            record.status = ExecutionStatus.RETURNED
+            record.status = ExecutionStatus.RETURNED if held() else ExecutionStatus.LOST
             raise
         else:
             record.status = settlement.execution
@@ -70,7 +75,7 @@ class RunJob:
             record.ended_ns = self.clock_ns()
             self.telemetry.finish(record)
 
-    async def _run(self, job: ClaimedJob, record: ExecutionRecord) -> Settlement:
+    async def _run(self, job: ClaimedJob, record: ExecutionRecord, held: Callable[[], bool]) -> Settlement:
         if job.payload is None and job.body is None:
             return _without_event(job, record)
         steps = list(job.steps)
@@ -79,8 +84,8 @@ class RunJob:
             if steps[place].status is StepStatus.COMPLETED:
                 continue
             if place and steps[place - 1] is not job.steps[place - 1]:
-                await self._told(job, steps)  # what is done so far can be seen, and found again
-            settlement = await self._step(job, record, plan, place, steps, payload)
+                await self._told(job, steps, held)  # what is done so far can be seen, and found again
+            settlement = await self._step(job, record, plan, place, steps, payload, held)
             if settlement is not None:
                 return settlement
         return _settled(job, record, Move.COMPLETE, ExecutionStatus.COMPLETED, steps)
@@ -93,6 +98,7 @@ class RunJob:
         place: int,
         steps: list[StepRecord],
         payload: Json,
+        held: Callable[[], bool],
     ) -> Settlement | None:
         before = steps[place]
         tool = await self.try_step.find(plan)
@@ -108,7 +114,7 @@ class RunJob:
             key=idempotency_key(job.event_id or job.id, job.flow or job.connector_name, plan.name, job.run),
         )
         if isinstance(tool, Tool) and tool.action.effect is not Effect.IDEMPOTENT:
-            await self._told(job, steps)
+            await self._told(job, steps, held)
         trace = self.telemetry.begin_step(record.trace, plan.name, now_ns)
         connector = tool.connection.connector if isinstance(tool, Tool) else ""
         attempt = StepAttempt(plan.name, plan.use, connector, plan.action, steps[place].tries, trace, now_ns)
@@ -129,9 +135,10 @@ class RunJob:
             return None
         return self._failed(job, record, plan, steps, place, outcome)
 
-    async def _told(self, job: ClaimedJob, steps: list[StepRecord]) -> None:
+    async def _told(self, job: ClaimedJob, steps: list[StepRecord], held: Callable[[], bool]) -> None:
         progress = Progress(job.id, job.token, tuple(steps), _result(steps))
-        if job.id not in await self.claims.record([progress]):
+        # This process may have stood still since it was written, for longer than the lease lasted.
+        if job.id not in await self.claims.record([progress]) or not held():
             raise Lost
 
     def _failed(
@@ -200,6 +207,12 @@ def _dead(job: ClaimedJob, record: ExecutionRecord, message: str, fingerprint: s
 def _unkept(job: ClaimedJob, record: ExecutionRecord, error: RowFault) -> Settlement:
     """Settle a job whose result the database does not take, as dead: running it again would end in the same way."""
     return _dead(job, record, f"what came of it cannot be kept: {error}", "result_not_kept")
+
+
+def _defect(job: ClaimedJob, record: ExecutionRecord, error: Exception) -> Settlement:
+    name = type(error).__name__
+    message = f"OpsConnect itself failed ({name}): report it, and retry the job with a version that mends it"
+    return _dead(job, record, message, f"defect_{name}")
 
 
 def _without_event(job: ClaimedJob, record: ExecutionRecord) -> Settlement:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.domain.connector import Json
 from app.core.domain.flow import PIPELINE, PIPELINE_STEPS
 from app.core.domain.ids import JobId, job_id
 from app.core.domain.job import NewJob
 from app.core.domain.json_text import json_ascii
+from app.core.domain.retry import RetryPolicy
 from app.core.domain.step import StepPlan
 from app.core.ports.job_store import JobStore
 from app.core.ports.wake_ups import WakeUps
@@ -20,6 +21,8 @@ class StartJob:
 
     jobs: JobStore
     wake_ups: WakeUps
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """Of the step of a job on a connector."""
     clock_ns: Callable[[], int] = time.time_ns
 
     async def on_connector(
@@ -36,7 +39,7 @@ class StartJob:
         Whether there is such a connection, connector or action is found out by the worker: where there is none, the job
         ends in `error`. Raises `ValueError` for a payload that JSON cannot say, and what `JobStore.add` raises.
         """
-        step = StepPlan(action or connector_name, connector_name, action or "", described)
+        step = StepPlan(action or connector_name, connector_name, action or "", described, self.retry)
         return await self._start(connector_name, (step,), payload, None, traceparent)
 
     async def pipeline(self, initial_value: int, *, traceparent: str = "") -> JobId:

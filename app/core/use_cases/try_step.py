@@ -5,7 +5,7 @@ Nothing gets out of here but an outcome: a connector is other people's code.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.domain.address import AllowPrivate
 from app.core.domain.connection import Connection
@@ -32,7 +32,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class TryStep:
-    """Find a step's tool, and use it."""
+    """Find a step's tool, and use it; or see whether it would work."""
 
     connectors: Mapping[str, Connector]
     find_connection: Callable[[str], Awaitable[Connection | None]]
@@ -67,19 +67,37 @@ class TryStep:
         self, tool: Tool, plan: StepPlan, step: StepRecord, known: Mapping[str, Json], traceparent: str
     ) -> Done | Failed:
         """Call the connector with the step's input; `known` is what expressions see, `event.body` the payload."""
+        try:
+            given = known["event"]["body"] if plan.input is None else filled(plan.input, known)
+        except Invalid as error:
+            return Failed(Failure.INVALID, "invalid_input", str(error))
+        call = await self._call(tool, given)
+        if isinstance(call, Failed):
+            return call
+        asked = replace(call, key=step.key or "", attempt=step.tries, traceparent=traceparent, whole=plan.input is None)
+        return await _outcome(tool.connector.run(asked), self.seconds)
+
+    async def check(self, name: str) -> Failed | None:
+        """Tell whether a connection would work, without an effect; None: as far as one sees."""
+        tool = await self.find(StepPlan(name, name, ""))
+        if isinstance(tool, Failed):
+            return tool
+        call = await self._call(tool, None)
+        if isinstance(call, Failed):
+            return call
+        outcome = await _outcome(_checked(tool.connector, call), self.seconds)
+        return outcome if isinstance(outcome, Failed) else None
+
+    async def _call(self, tool: Tool, given: Json) -> ActionCall | Failed:
         connection = tool.connection
         try:
-            call = ActionCall(
+            return ActionCall(
                 action=tool.action.name,
-                input=known["event"]["body"] if plan.input is None else filled(plan.input, known),
+                input=given,
                 settings=connection.settings,
                 secrets={name: await self.secrets.resolve(where) for name, where in connection.secrets},
                 allow_private=AllowPrivate.of(connection.allow_private),
-                key=step.key or "",
-                attempt=step.tries,
-                traceparent=traceparent,
                 seconds=self.seconds,
-                whole=plan.input is None,
             )
         except Invalid as error:
             return Failed(Failure.INVALID, "invalid_input", str(error))
@@ -87,19 +105,22 @@ class TryStep:
             return Failed(Failure.INVALID, "secret_missing", str(error))
         except Unavailable as error:
             return Failed(Failure.RETRY, "unavailable", str(error))
-        return await _called(tool.connector, call)
 
 
-async def _called(connector: Connector, call: ActionCall) -> Done | Failed:
+async def _checked(connector: Connector, call: ActionCall) -> Done | Failed:
+    return await connector.check(call) or Done(None)
+
+
+async def _outcome(running: Awaitable[Done | Failed], seconds: float) -> Done | Failed:
     try:
-        async with asyncio.timeout(call.seconds + GRACE_SECONDS):
-            outcome = await connector.run(call)
+        async with asyncio.timeout(seconds + GRACE_SECONDS):
+            outcome = await running
         if isinstance(outcome, Failed):
             return outcome
         json_ascii(outcome.output)
         return Done(outcome.output)
     except TimeoutError:
-        return Failed(Failure.RETRY, "timeout", f"it did not end within {call.seconds:g} s", maybe_done=True)
+        return Failed(Failure.RETRY, "timeout", f"it did not end within {seconds:g} s", maybe_done=True)
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
         text = f"the connector raised {name}, or gave what is neither an outcome nor JSON"

@@ -1,0 +1,116 @@
+"""Every event's effect happens, and each under one key, whatever becomes of workers and Postgres meanwhile.
+
+CHAOS_EVENTS and CHAOS_FAULTS say how many (`make chaos`: 10,000 and fifty), CHAOS_SEED repeats a run: it is printed.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+from tests.e2e.api import Api, until
+from tests.e2e.conftest import DEMO, configure
+from tests.e2e.job_ledger import assert_effects, states
+from tests.e2e.ledger import assert_ledger
+from tests.e2e.sender import SECRET, Sent, deliveries, send_all
+from tests.e2e.sink import Sink, sink
+from tests.e2e.worker import Worker, make_worker
+
+EVENTS = int(os.environ.get("CHAOS_EVENTS", "2000"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "4"))
+SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 32)
+FAILING = 0.2
+FROZEN_SECONDS = 3.6
+"""Longer than a lease lasts, and the next look for lost jobs."""
+LAST_SECONDS = 60.0
+"""Once the faults have stopped."""
+
+
+@pytest.fixture
+def failing_sink() -> Iterator[Sink]:
+    with sink(seed=SEED, failing=FAILING) as book:
+        yield book
+
+
+@pytest.fixture
+def stage(own_servers: Servers, tmp_path: Path, failing_sink: Sink) -> Iterator[tuple[Api, list[Worker]]]:
+    """An API and two workers, started together."""
+    url = own_servers.postgres.url()
+    connection = {
+        "name": "sink",
+        "connector": "http",
+        "settings": {"base_url": failing_sink.url},
+        "allow_private": ["127.0.0.1"],
+    }
+    configure(url, {**DEMO, "run": "sink.post"}, connections=[connection])
+    api = Api(url, own_servers.redis.url(), tmp_path / "api.log", more={"DEMO_SECRET": SECRET})
+    workers = [make_worker(url, tmp_path, f"worker-{number}") for number in range(2)]
+    everybody = (api, *workers)
+    try:
+        for process in everybody:
+            process.start(wait=False)
+        until(lambda: all(process._is_ready() for process in everybody), 30, "the start")
+        yield api, workers
+    finally:
+        for process in everybody:
+            if process.process is not None:
+                process.process.kill()
+                process.process.wait(10)
+
+
+async def test_every_effect_happens_under_one_key(
+    stage: tuple[Api, list[Worker]], own_servers: Servers, failing_sink: Sink
+) -> None:
+    """A sink that fails a fifth of all requests; workers killed or frozen beyond their lease; Postgres restarted."""
+    api, workers = stage
+    chance = random.Random(SEED)
+    work = deliveries(EVENTS)
+    started = time.monotonic()
+    sending = asyncio.create_task(_send(api, work))
+    faults = Counter[str]()
+    async with asyncio.timeout(60 + 10 * FAULTS):
+        for number in range(FAULTS):
+            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            if number == FAULTS // 2:
+                await asyncio.to_thread(_restart, own_servers)
+            fault = ("kill", "freeze")[number % 2] if number < 2 else chance.choice(("kill", "freeze"))
+            faults[fault] += 1
+            await asyncio.to_thread(_strike, chance.choice(workers), fault)
+        await sending
+    stopped = time.monotonic()
+    while await states(api.database_url) != {"processed": EVENTS} and time.monotonic() < stopped + LAST_SECONDS:
+        await asyncio.sleep(0.1)
+    await assert_ledger(api.database_url, work, planned=True)
+    endings = await assert_effects(api.database_url, work, failing_sink.hits)
+    seconds = f"{stopped - started:.1f} s of faults, {time.monotonic() - stopped:.1f} s until all was done"
+    print(f"\nCHAOS_SEED={SEED}: {EVENTS} events, {dict(faults)}, {endings}, {len(failing_sink.hits)} hits, {seconds}")
+    assert endings.get("lost"), "the faults came too late to show anything"
+    assert endings.get("failed"), "the sink never failed"
+
+
+async def _send(api: Api, work: list[Sent]) -> None:
+    while left := [sent for sent in work if not sent.acknowledged]:
+        await send_all(api.port, left)
+        await asyncio.sleep(0.1)
+
+
+def _strike(worker: Worker, fault: str) -> None:
+    if fault == "kill":
+        worker.kill()
+        worker.said_before = worker.log.stat().st_size
+        worker.start()
+    else:
+        worker.freeze()
+        time.sleep(FROZEN_SECONDS)
+        worker.thaw()
+
+
+def _restart(servers: Servers) -> None:
+    servers.postgres.stop()
+    servers.postgres.start()
