@@ -51,12 +51,13 @@ WITH late AS (
 ), claimed AS (
     UPDATE open_jobs j
     SET status = 'in_progress', attempt = attempt + 1, worker = $1, token = $3, claimed_at = now(), updated_at = now()
-    FROM (SELECT id FROM late UNION ALL SELECT id FROM fresh UNION ALL SELECT id FROM more) AS chosen
-    WHERE j.id = chosen.id AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
-    RETURNING j.*
+    WHERE j.id = ANY(ARRAY(SELECT id FROM late UNION ALL SELECT id FROM fresh UNION ALL SELECT id FROM more))
+      AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
+    RETURNING id, attempt, run, losses, flow, connector_name, plan, steps, payload, event_id, traceparent,
+              last_traceparent, due_at
 )
 SELECT c.*, extract(epoch FROM now() - c.due_at)::float8 AS waited, e.type AS event_type, e.body, e.content_type
-FROM claimed c LEFT JOIN events e ON e.id = c.event_id
+FROM claimed c LEFT JOIN LATERAL (SELECT type, body, content_type FROM events WHERE id = c.event_id LIMIT 1) AS e ON true
 ORDER BY c.id
 """
 USUAL = CLAIM.format(which=f"losses < {SUSPECT_AFTER}")
@@ -73,7 +74,7 @@ DOUBTED_SECONDS = 60.0
 RECORD = """
 UPDATE open_jobs j SET steps = t.steps, result = t.result, updated_at = now()
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS t(id, token, steps, result)
-WHERE j.id = t.id AND j.token = t.token
+WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
 RETURNING j.id
 """
 
@@ -102,13 +103,13 @@ SET status = t.status, due_at = now() + make_interval(secs => t.delay), token = 
     steps = coalesce(t.steps, j.steps), result = {_RESULT}, error_message = t.error_message,
     last_traceparent = coalesce(t.traceparent, j.last_traceparent), losses = 0, updated_at = now(),
     executions = {_ENDED}
-FROM t WHERE j.id = t.id AND j.token = t.token
+FROM t WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
 RETURNING j.id
 """  # noqa: S608 (of our own constants)
 
 FINISH = f"""
 {_SETTLED}, gone AS (
-    DELETE FROM open_jobs j USING t WHERE j.id = t.id AND j.token = t.token
+    DELETE FROM open_jobs j USING t WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
     RETURNING j.id, t.status, j.flow, j.connector_name, j.event_id, j.run, j.attempt, j.created_at, now() AS updated_at,
               j.traceparent, coalesce(t.traceparent, j.last_traceparent) AS last_traceparent, j.plan, j.payload,
               coalesce(t.steps, j.steps) AS steps, {_RESULT} AS result, {_ENDED} AS executions,
