@@ -60,7 +60,7 @@ def stage(own_servers: Servers, tmp_path: Path, failing_sink: Sink) -> Iterator[
     try:
         for process in everybody:
             process.start(wait=False)
-        until(lambda: all(process._is_ready() for process in everybody), 30, "the start")
+        until(lambda: all(process.ended or process._is_ready() for process in everybody), 30, "the start")
         yield api, workers
     finally:
         for process in everybody:
