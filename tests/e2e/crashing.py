@@ -23,7 +23,7 @@ POINTS: dict[str, tuple[type, str, str, int]] = {
     "before-mark": (PostgresJobClaims, "settle", "before", 12),
     "after-mark": (PostgresJobClaims, "settle", "after", 12),
     "after-intent": (PostgresJobClaims, "record", "after", 12),
-    "mid-heartbeat": (PostgresWorkers, "renew", "after", 2),
+    "mid-heartbeat": (PostgresWorkers, "renew", "after", 6),
 }
 """Where each is, and how often it is passed, at most, before somebody ends there."""
 

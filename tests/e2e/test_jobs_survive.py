@@ -114,7 +114,7 @@ async def _send(api: Api, work: list[Sent]) -> None:
 def _trap(chance: random.Random) -> str:
     """Choose where a worker ends by itself, unless it is killed before."""
     point = chance.choice(list(POINTS))
-    return f"{point}:{chance.randint(1, POINTS[point][3])}"
+    return f"{point}:{chance.randint(POINTS[point][3] // 3, POINTS[point][3])}"
 
 
 def _strike(worker: Worker, fault: str, trap: str) -> str:

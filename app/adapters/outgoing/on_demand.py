@@ -1,5 +1,7 @@
 """The guarded client, loaded when something is first sent: aiohttp is a fifth of a start, and many never call."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from app.adapters.outgoing.budget import AttemptBudget
@@ -22,12 +24,30 @@ class OutgoingOnDemand(Outgoing):
     async def send(self, request: OutgoingRequest) -> OutgoingAnswer:
         """Pass on."""
         if self._client is None:
-            from app.adapters.outgoing.client import AiohttpOutgoing
-
-            self._client = AiohttpOutgoing(agent=self._agent, budget=self._budget)
+            kind = await _loaded()
+            if self._client is None:
+                self._client = kind(agent=self._agent, budget=self._budget)
         return await self._client.send(request)
 
     async def close(self) -> None:
         """Close what was opened."""
         if self._client is not None:
             await self._client.close()
+
+
+async def _loaded() -> type["AiohttpOutgoing"]:
+    """Load it beside the loop, which a busy machine would keep from turning for seconds.
+
+    In a thread of its own: connectors may have all of the loop's.
+    """
+    thread = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, _load)
+    finally:
+        thread.shutdown(wait=False)
+
+
+def _load() -> type["AiohttpOutgoing"]:
+    from app.adapters.outgoing.client import AiohttpOutgoing
+
+    return AiohttpOutgoing
