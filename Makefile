@@ -49,7 +49,7 @@ drains: $(INSTALLED) ## Let twenty services leave under load, one after another,
 	@DRAINS=$${DRAINS:-20} $(BIN)/python -m pytest tests/e2e/test_drains.py -s $(ARGS)
 
 .PHONY: chaos
-chaos: $(INSTALLED) ## Send 10,000 events through workers that are killed or frozen fifty times (CHAOS_SEED repeats its choices)
+chaos: $(INSTALLED) ## Send 10,000 events through workers that are killed, frozen or end by themselves, fifty times (CHAOS_SEED)
 	@CHAOS_EVENTS=$${CHAOS_EVENTS:-10000} CHAOS_FAULTS=$${CHAOS_FAULTS:-50} $(BIN)/python -m pytest tests/e2e/test_jobs_survive.py -s $(ARGS)
 
 .PHONY: slow
