@@ -21,7 +21,7 @@ from app.core.domain.ids import JobId
 from app.core.domain.job import ExecutionStatus, JobStatus
 from app.core.policies.batched_claims import BatchedClaims
 from app.core.ports.inbox import Decision, InboxEvent, Planned
-from app.core.ports.job_claims import ClaimedJob, Settlement
+from app.core.ports.job_claims import SUSPECT_AFTER, ClaimedJob, Settlement
 from app.core.ports.workers import Workers
 from app.core.use_cases.plan_jobs import PlanJobs
 from app.core.use_cases.run_job import RunJob
@@ -155,6 +155,30 @@ async def test_jobs_that_come_with_a_lease_that_has_ended_meanwhile_are_not_begu
         ends = await stage.becomes(job, JobStatus.COMPLETED)
     assert ends == [ExecutionStatus.RETURNED, ExecutionStatus.COMPLETED]
     assert len(stage.core.connector.calls) == 1
+
+
+async def test_a_suspect_has_its_turn_though_the_worker_is_never_idle(stage: Stage) -> None:
+    """Others take longer than the time between two looks; it runs alone, and they go on after it."""
+    beside: list[int] = []
+
+    async def act(call: ActionCall) -> Done:
+        await asyncio.sleep(4 * PACE.rescue_seconds)
+        if call.input == {"suspect": True}:
+            beside.append(stage.engine.running)
+        return Done(call.input)
+
+    stage.core.connector.act = act
+    others = [await stage.add() for _ in range(3 * PACE.concurrency)]
+    suspect = a_job(steps=(step(),), connector_name="test", payload='{"suspect":true}')
+    await stage.core.store.add([suspect])
+    stage.jobs.kept[suspect.id].losses = SUSPECT_AFTER
+    async with running(stage):
+        await stage.becomes(suspect.id, JobStatus.COMPLETED)
+        left = sum(job.status is not JobStatus.COMPLETED for job in stage.jobs.kept.values())
+        assert left >= PACE.concurrency, "it ran when there was nothing else to do"
+        for other in others:
+            await stage.becomes(other, JobStatus.COMPLETED)
+    assert beside == [1]
 
 
 async def test_a_lost_lease_stops_what_runs(stage: Stage) -> None:

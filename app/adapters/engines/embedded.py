@@ -68,8 +68,10 @@ class EmbeddedEngine:
         self._alone = False
         self._suspects = 0
         """How many the last look has found."""
+        self._suspects_due = False
+        """One of them is next, however long those that run now may take."""
         self._suspects_until = 0.0
-        """When the others have their turn again."""
+        """Until then others may follow it."""
         self._freed = asyncio.Event()
         self.leases_lost = 0
         self.claimed = 0
@@ -122,7 +124,7 @@ class EmbeddedEngine:
 
     async def _claim(self, heart: Heart) -> bool:
         free = self._pace.concurrency - len(self._running)
-        suspects = self._suspects > 0 and (self._alone or time.monotonic() < self._suspects_until)
+        suspects = self._suspects > 0 and (self._suspects_due or time.monotonic() < self._suspects_until)
         if self._alone or free <= 0 or (suspects and self._running):
             return False
         worker = heart.worker
@@ -133,6 +135,9 @@ class EmbeddedEngine:
             await self._claims.settle([_returned(job) for job in jobs])
             return False
         if suspects:
+            if self._suspects_due:
+                self._suspects_until = time.monotonic() + self._pace.rescue_seconds / 2
+            self._suspects_due = False
             self._suspects = self._suspects - 1 if jobs else 0
             self._alone = bool(jobs)
         self.claimed += len(jobs)
@@ -175,8 +180,7 @@ class EmbeddedEngine:
             try:
                 rescued = await self._claims.rescue()
                 self._suspects = rescued.suspects
-                if not self._alone:  # so that after it others have their turn
-                    self._suspects_until = time.monotonic() + self._pace.rescue_seconds / 2
+                self._suspects_due = not self._alone  # while one runs: after it the others have their turn
                 if rescued.retrying or rescued.suspects:
                     self._freed.set()
             except Exception as error:  # noqa: BLE001 (whatever it was, the next look may succeed)
