@@ -294,6 +294,24 @@ async def test_a_worker_that_lost_its_job_at_the_last_step_changes_nothing() -> 
     assert (await worker.look(new.id)).status is JobStatus.RETRYING
 
 
+@pytest.mark.parametrize("effect", [Effect.KEYED, Effect.UNSAFE])
+async def test_a_worker_that_stood_still_past_its_lease_has_no_effect_any_more(effect: Effect) -> None:
+    """Though the store still took what it recorded: that was before it stood still."""
+    worker = Worker()
+    await worker.store.add([a_job(steps=(step(effect),))])
+    assert await worker.run_job(await worker.claim(), lambda: False) is False
+    assert worker.connector.calls == []
+
+
+async def test_a_defect_of_ours_makes_a_dead_letter() -> None:
+    """It would stay with this worker for ever; what was raised is named, not quoted."""
+    worker = Worker()
+    worker.claims.before_settle = [ZeroDivisionError("a secret")]
+    job = await worker.start(step())
+    assert (job.status, job.fingerprint) == (JobStatus.ERROR, "defect_ZeroDivisionError")
+    assert "a secret" not in (job.error_message or "")
+
+
 @pytest.mark.parametrize("error", [Unavailable("away"), OutcomeUnknown("who knows")])
 async def test_a_store_that_cannot_be_told_is_the_worker_s_to_hear_of(error: Unavailable | OutcomeUnknown) -> None:
     """The job stays as it was recorded, and is found when the lease ends."""
