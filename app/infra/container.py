@@ -52,6 +52,7 @@ from app.core.catalog.replays import takes_new_ids
 from app.core.domain.api_key import digest_of
 from app.core.domain.errors import OpsConnectError, Unfit
 from app.core.domain.ids import EventId
+from app.core.domain.retry import usual_policy
 from app.core.policies.breaker import BreakingLock, BreakingStore, Guard, GuardedProbe
 from app.core.policies.cached_api_keys import CachedApiKeys
 from app.core.policies.cached_connections import CachedConnections
@@ -277,7 +278,7 @@ async def build(settings: Settings) -> AsyncIterator[Container]:
                 manage_keys=ManageKeys(api_keys, audit, randomness.token_bytes, time.time_ns),
                 browse_audit=BrowseAudit(audit),
                 browse_connectors=BrowseConnectors(connectors),
-                start_job=StartJob(jobs, wake_ups),
+                start_job=StartJob(jobs, wake_ups, usual_policy(settings.retry_first_seconds)),
                 change_job=ChangeJob(jobs, wake_ups, audit),
                 browse_jobs=BrowseJobs(jobs, events),
             ),

@@ -55,7 +55,7 @@ async def open_engine(container: Container, tracing: Tracing, logs: Logs) -> Asy
     async with AsyncExitStack() as stack:
         connections = Connections(
             container.database_url,
-            budget=Budget(acquire_seconds=5, connect_seconds=2, call_seconds=31, statement_seconds=30),
+            budget=Budget(acquire_seconds=5, connect_seconds=2, call_seconds=31, statement_seconds=30, by_index=True),
             largest=settings.worker_postgres_connections,
         )
         stack.push_async_callback(connections.close)

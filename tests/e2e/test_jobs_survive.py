@@ -1,6 +1,7 @@
 """Every event's effect happens, and each under one key, whatever becomes of workers and Postgres meanwhile.
 
-CHAOS_EVENTS and CHAOS_FAULTS say how many (`make chaos`: 10,000 and fifty), CHAOS_SEED repeats a run: it is printed.
+CHAOS_EVENTS and CHAOS_FAULTS say how many (`make chaos`: 10,000 and fifty); the seed is printed, and CHAOS_SEED repeats
+its choices.
 """
 
 import asyncio

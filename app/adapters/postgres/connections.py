@@ -49,10 +49,12 @@ class Budget:
     lock_seconds: float = 0.5
     statement_seconds: float = 2.0
     idle_in_transaction_seconds: float = 5.0
+    by_index: bool = False
+    """No statement passes over a table that has an index for it: of tables that fill and drain, statistics are old."""
 
     def server_settings(self) -> dict[str, str]:
         """What each session asks of the server."""
-        return {
+        settings = {
             "application_name": "opsconnect",
             "timezone": "UTC",
             "jit": "off",  # compiling a small statement costs more than running it
@@ -60,6 +62,7 @@ class Budget:
             "statement_timeout": str(round(self.statement_seconds * 1000)),
             "idle_in_transaction_session_timeout": str(round(self.idle_in_transaction_seconds * 1000)),
         }
+        return settings | ({"enable_seqscan": "off"} if self.by_index else {})
 
 
 class Session(asyncpg.Connection):

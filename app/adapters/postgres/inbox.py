@@ -22,7 +22,10 @@ READ = """
 SELECT * FROM (
     SELECT i.seq, i.source, e.id, e.type, e.content_type, e.body, e.traceparent,
            sum(octet_length(e.body)) OVER (ORDER BY i.seq) - octet_length(e.body) AS before
-    FROM (SELECT * FROM inbox ORDER BY seq LIMIT $1) AS i LEFT JOIN events e ON e.id = i.event_id
+    FROM (SELECT * FROM inbox ORDER BY seq LIMIT $1) AS i
+    LEFT JOIN LATERAL (
+        SELECT id, type, content_type, body, traceparent FROM events WHERE id = i.event_id LIMIT 1
+    ) AS e ON true
 ) AS rows
 WHERE before IS NULL OR before < $2
 ORDER BY seq

@@ -46,12 +46,13 @@ WITH late AS (
 ), claimed AS (
     UPDATE open_jobs j
     SET status = 'in_progress', attempt = attempt + 1, worker = $1, token = $3, claimed_at = now(), updated_at = now()
-    FROM (SELECT id FROM late UNION ALL SELECT id FROM fresh UNION ALL SELECT id FROM more) AS chosen
-    WHERE j.id = chosen.id AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
-    RETURNING j.*
+    WHERE j.id = ANY(ARRAY(SELECT id FROM late UNION ALL SELECT id FROM fresh UNION ALL SELECT id FROM more))
+      AND EXISTS (SELECT FROM workers WHERE id = $1 AND lease_until > now())
+    RETURNING id, attempt, run, losses, flow, connector_name, plan, steps, payload, event_id, traceparent,
+              last_traceparent, due_at
 )
 SELECT c.*, extract(epoch FROM now() - c.due_at)::float8 AS waited, e.type AS event_type, e.body, e.content_type
-FROM claimed c LEFT JOIN events e ON e.id = c.event_id
+FROM claimed c LEFT JOIN LATERAL (SELECT type, body, content_type FROM events WHERE id = c.event_id LIMIT 1) AS e ON true
 ORDER BY c.id
 """
 USUAL = CLAIM.format(which=f"losses < {SUSPECT_AFTER}")
@@ -68,7 +69,7 @@ DOUBTED_SECONDS = 60.0
 RECORD = """
 UPDATE open_jobs j SET steps = t.steps, result = t.result, updated_at = now()
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS t(id, token, steps, result)
-WHERE j.id = t.id AND j.token = t.token
+WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
 RETURNING j.id
 """
 

@@ -41,13 +41,13 @@ SET status = t.status, due_at = now() + make_interval(secs => t.delay), token = 
     steps = coalesce(t.steps, j.steps), result = {_RESULT}, error_message = t.error_message,
     last_traceparent = coalesce(t.traceparent, j.last_traceparent), losses = 0, updated_at = now(),
     executions = {_ENDED}
-FROM t WHERE j.id = t.id AND j.token = t.token
+FROM t WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
 RETURNING j.id
 """  # noqa: S608 (of our own constants)
 
 FINISH = f"""
 {_SETTLED}, gone AS (
-    DELETE FROM open_jobs j USING t WHERE j.id = t.id AND j.token = t.token
+    DELETE FROM open_jobs j USING t WHERE j.id = ANY($1::uuid[]) AND j.id = t.id AND j.token = t.token
     RETURNING j.id, t.status, j.flow, j.connector_name, j.event_id, j.run, j.attempt, j.created_at, now() AS updated_at,
               j.traceparent, coalesce(t.traceparent, j.last_traceparent) AS last_traceparent, j.plan, j.payload,
               coalesce(t.steps, j.steps) AS steps, {_RESULT} AS result, {_ENDED} AS executions,

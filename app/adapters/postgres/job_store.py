@@ -23,7 +23,7 @@ INSERT INTO open_jobs (id, status, flow, connector_name, event_id, payload, trac
 SELECT id, 'pending', flow, connector_name, event_id, payload, traceparent, plan
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[])
      AS t(id, flow, connector_name, event_id, payload, traceparent, plan)
-WHERE NOT EXISTS (SELECT FROM finished_jobs f WHERE f.id = t.id)
+WHERE NOT EXISTS (SELECT FROM finished_jobs f WHERE f.id = t.id OFFSET 0)
 ON CONFLICT (id) DO NOTHING
 RETURNING event_id
 """
