@@ -75,7 +75,7 @@ class TryStep:
         if isinstance(call, Failed):
             return call
         asked = replace(call, key=step.key or "", attempt=step.tries, traceparent=traceparent, whole=plan.input is None)
-        return await _outcome(tool.connector.run(asked), self.seconds)
+        return await _outcome(_run(tool.connector, asked), self.seconds)
 
     async def check(self, name: str) -> Failed | None:
         """Tell whether a connection would work, without an effect; None: as far as one sees."""
@@ -105,6 +105,10 @@ class TryStep:
             return Failed(Failure.INVALID, "secret_missing", str(error))
         except Unavailable as error:
             return Failed(Failure.RETRY, "unavailable", str(error))
+
+
+async def _run(connector: Connector, call: ActionCall) -> Done | Failed:
+    return await connector.run(call)  # in here, so that what is no coroutine, or never gets so far, is found out
 
 
 async def _checked(connector: Connector, call: ActionCall) -> Done | Failed:
