@@ -124,7 +124,9 @@ def remarks(results: Results) -> list[str]:
     """Say how far the figures can be believed."""
     turns = [one for result in results.values() for one in result.turns]
     busy, again = sum(one.disturbed for one in turns), sum(result.discarded for result in results.values())
-    said = [f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {len(turns)} turns; {again} taken again."]
+    said = [
+        f"Others used more than {MOST_FOREIGN_CORES} of a core in {busy} of {len(turns)} turns; {again} taken again."
+    ]
     faults = [fault for one in turns for fault in one.faults]
     if not faults:
         said.append(f"Recorded as done: all {sum(one.jobs for one in turns):,} jobs, each once.")
