@@ -31,7 +31,7 @@ $(INSTALLED): poetry.lock pyproject.toml | $(POETRY)
 install: $(INSTALLED) ## Install into .venv, exactly what poetry.lock says
 
 .PHONY: dev
-dev: $(INSTALLED) ## Run everything on this machine: Postgres, Redis-compatible server, migrations, API
+dev: $(INSTALLED) ## Run everything on this machine: Postgres, Redis-compatible server, migrations, API and worker
 	@exec $(BIN)/opsconnect dev $(ARGS)
 
 # Two at a time, each with servers of its own; one file stays together, since its tests share a process.
@@ -47,6 +47,10 @@ fuzz: $(INSTALLED) ## Try each scheme with 20,000 examples (an hour), and send 5
 .PHONY: drains
 drains: $(INSTALLED) ## Let twenty services leave under load, one after another, and see that no sender notices
 	@DRAINS=$${DRAINS:-20} $(BIN)/python -m pytest tests/e2e/test_drains.py -s $(ARGS)
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## Send 10,000 events through workers that are killed or frozen fifty times (CHAOS_SEED repeats its choices)
+	@CHAOS_EVENTS=$${CHAOS_EVENTS:-10000} CHAOS_FAULTS=$${CHAOS_FAULTS:-50} $(BIN)/python -m pytest tests/e2e/test_jobs_survive.py -s $(ARGS)
 
 .PHONY: slow
 slow: $(INSTALLED) ## Measure what 2,000 slow clients cost everybody else
@@ -85,13 +89,13 @@ COMPOSE_SECRETS := ADMIN_KEY DEMO_SECRET OWNER_PASSWORD POSTGRES_PASSWORD REDIS_
 	done; } > $@.new && mv $@.new $@
 
 .PHONY: up
-up: .env.compose ## Run everything in containers: Postgres, Valkey, Jaeger, migrations, API
+up: .env.compose ## Run everything in containers: Postgres, Valkey, Jaeger, migrations, API and worker
 	@REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(COMPOSE) up --build --detach --wait
 	@echo
 	@echo "  API      http://127.0.0.1:8000/docs   the key is ADMIN_KEY in .env.compose"
 	@echo "  Traces   http://127.0.0.1:16686"
 	@echo "  Sources  $(COMPOSE) run --rm --no-deps -v ./opsconnect.example.yaml:/sources.yaml:ro api apply -f /sources.yaml"
-	@echo "  Logs     $(COMPOSE) logs --follow api"
+	@echo "  Logs     $(COMPOSE) logs --follow api worker"
 
 .PHONY: down
 down: ## Stop the containers; their data stay in the volume

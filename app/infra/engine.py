@@ -32,8 +32,8 @@ from app.infra.logs import Logs
 from app.infra.supervisor import Duty
 from app.settings import Settings
 
-STOP_SECONDS = 4.0
-"""For the engine's last turn, giving back and leaving, beyond the time for its jobs; it needs two at most."""
+STOP_SECONDS = 2.5
+"""For giving back and leaving, beyond the time for its jobs; it needs two at most."""
 
 _log = structlog.get_logger()
 

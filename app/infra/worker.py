@@ -5,28 +5,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import asynccontextmanager
 
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
-from fastapi.responses import Response
 
-from app.adapters.telemetry.metrics import CONTENT_TYPE
 from app.adapters.telemetry.tracing import open_tracing
-from app.adapters.web import health
-from app.adapters.web.guard import ScopeGuard
 from app.core.domain.errors import OpsConnectError
 from app.infra.container import VERSION, Container, build
 from app.infra.engine import Engine, open_engine
 from app.infra.garbage import collect_less
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
-from app.infra.server import listen
 from app.infra.supervisor import supervised
 from app.settings import Settings
 
@@ -98,40 +90,7 @@ async def _answering(
     if not settings.worker_port:
         yield
         return
-    listener = listen(settings.model_copy(update={"port": settings.worker_port}))
-    api = FastAPI(title="OpsConnect worker", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    api.include_router(health.make_router(container.application.check_health, version=VERSION, draining=stop.is_set))
+    from app.infra.worker_port import answering  # a third of the start, and many never ask
 
-    @api.get("/metrics")
-    def show_metrics() -> Response:
-        return Response(engine.metrics.render(), media_type=CONTENT_TYPE)
-
-    # Without the one key of the settings it is not asked for any: so `dev` does it, on this machine alone.
-    authenticate = container.application.authenticate if settings.admin_key else None
-    app = ScopeGuard(api, api.routes, authenticate)
-    server = _Server(uvicorn.Config(app, **_PLAIN))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
-        listener.close()
-
-
-_PLAIN: dict[str, Any] = {
-    "lifespan": "off",
-    "log_config": None,
-    "access_log": False,
-    "server_header": False,
-    "timeout_graceful_shutdown": 1,
-}
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals alone: they are the worker's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take none."""
+    async with answering(settings, container.application, engine.metrics.render, stop.is_set):
         yield

@@ -12,6 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from app.adapters.web.scopes import OPEN_PATHS
+from app.infra.engine import STOP_SECONDS
+from app.infra.worker_port import LAST_ANSWERS_SECONDS
 from app.settings import Settings
 
 BIN = Path(sys.executable).parent
@@ -65,7 +67,7 @@ def test_every_variable_that_a_process_of_ours_gets_is_known(
 ) -> None:
     """A setting, a variable of OpenTelemetry, or a secret that the example's sources name."""
     example = set(re.findall(r"env:([A-Za-z_]+)", (repository / "opsconnect.example.yaml").read_text()))
-    for name in ("api", "migrate"):
+    for name in ("api", "worker", "migrate"):
         assert set(services[name]["environment"]) <= SETTINGS | OTEL | example
     assert example <= set(services["api"]["environment"])
 
@@ -104,6 +106,11 @@ def test_the_settings_take_what_compose_gives(
     assert settings.database_url
     assert settings.redis_url
     assert settings.admin_key
+    for name, value in services["worker"]["environment"].items():
+        monkeypatch.setenv(name, DEMANDED.sub("0" * 48, value))
+    assert Settings(_env_file=None).database_url == settings.database_url
+    asked = services["worker"]["healthcheck"]["test"][-1]
+    assert f"'127.0.0.1', {Settings(_env_file=None).worker_port}, " in asked
 
 
 def test_only_the_api_and_the_traces_are_published_and_only_on_this_machine(
@@ -133,8 +140,9 @@ def test_health_is_asked_at_paths_that_need_no_key(
 ) -> None:
     """The image asks whether it lives, compose whether it is ready."""
     check = next(rest for instruction, rest in instructions if instruction == "HEALTHCHECK")
-    paths = re.findall(r"'(/[^']*)'", f"{check} {services['api']['healthcheck']['test']}")
-    assert paths == ["/api/v1/health/live", "/api/v1/health/ready"]
+    asked = (services[name]["healthcheck"]["test"] for name in ("api", "worker"))
+    paths = re.findall(r"'(/[^']*)'", " ".join([check, *map(str, asked)]))
+    assert paths == ["/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/ready"]
     assert set(paths) <= OPEN_PATHS
 
 
@@ -144,9 +152,9 @@ def test_the_health_checks_are_programs_that_python_understands(
     """Their exit code says no where nobody answers."""
     check = next(rest for instruction, rest in instructions if instruction == "HEALTHCHECK")
     inside = json.loads(check[check.index("CMD ") + 4 :])
-    for command in (inside, services["api"]["healthcheck"]["test"][1:]):
+    for command in (inside, *(services[name]["healthcheck"]["test"][1:] for name in ("api", "worker"))):
         assert command[:3] == ["python", "-IS", "-c"]
-        program = command[3].replace("8000", "1")
+        program = re.sub(r"\b800[01]\b", "1", command[3])
         done = subprocess.run([sys.executable, "-IS", "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "ConnectionRefusedError" in done.stderr
@@ -198,12 +206,17 @@ def test_every_container_is_contained(services: dict[str, dict[str, Any]]) -> No
 
 def test_nothing_serves_before_the_migrations_are_done(services: dict[str, dict[str, Any]]) -> None:
     """And the migrations wait for a database that answers."""
-    assert services["api"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    for name in ("api", "worker"):
+        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert services["migrate"]["depends_on"]["db"]["condition"] == "service_healthy"
     assert services["migrate"]["restart"] != "unless-stopped", "it would run again and again"
 
 
-def test_the_api_has_more_time_to_stop_than_it_takes(services: dict[str, dict[str, Any]]) -> None:
-    """The drain is finished before somebody loses patience."""
+def test_everybody_has_more_time_to_stop_than_he_takes(services: dict[str, dict[str, Any]]) -> None:
+    """The drain is finished before somebody loses patience, and who ends by himself is started again."""
     drain = sum(setting.default for name, setting in Settings.model_fields.items() if name.startswith("drain_"))
     assert int(services["api"]["stop_grace_period"].removesuffix("s")) >= 2 * drain
+    working = Settings.model_fields["worker_drain_seconds"].default + STOP_SECONDS
+    working += LAST_ANSWERS_SECONDS + Settings.model_fields["drain_telemetry_seconds"].default
+    assert int(services["worker"]["stop_grace_period"].removesuffix("s")) >= 1.5 * working
+    assert {services[name]["restart"] for name in ("api", "worker")} == {"unless-stopped"}

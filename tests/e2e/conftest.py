@@ -1,6 +1,9 @@
 """A serving process on the shared servers, with the sources that most stories need."""
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,3 +111,13 @@ async def rows(url: str, query: str, *values: Any) -> list[asyncpg.Record]:
         return list(await connection.fetch(query, *values))
     finally:
         await connection.close()
+
+
+async def stop_backends(url: str, servers: Servers) -> list[int]:
+    """SIGSTOP the server and each of its backends; give their pids."""
+    backends = [int(row["pid"]) for row in await rows(url, "SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL")]
+    family = [servers.postgres.pid, *backends]
+    for pid in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    return family

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -43,6 +43,8 @@ class Sink:
     """The part of all requests that does not go well."""
     hold: bool = False
     """Answer nobody before he is let go of."""
+    coming: list[Manner] = field(default_factory=list)
+    """How the next requests go, whatever chance says."""
     url: str = ""
     hits: list[Hit] = field(default_factory=list)
     _held: dict[int, "asyncio.Future[None]"] = field(default_factory=dict)
@@ -68,21 +70,18 @@ class Sink:
             self._held[number].set_result(None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                answer = await self._answer(headers, body)
-                if answer is None:
-                    break
+        try:
+            while (answer := await self._answer(*await _request(reader))) is not None:
                 writer.write(answer)
                 await writer.drain()
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
 
     async def _answer(self, headers: dict[str, str], body: bytes) -> bytes | None:
-        chosen = self._random.choice(FAILURES) if self._random.random() < self.failing else "done"
-        manner: Manner = "held" if self.hold else chosen
+        manner: Manner = self._random.choice(FAILURES) if self._random.random() < self.failing else "done"
+        manner = self.coming.pop(0) if self.coming else "held" if self.hold else manner
         number = next(self._numbers)
         key, traceparent = headers.get("idempotency-key", ""), headers.get("traceparent", "")
         if manner == "held":
@@ -99,6 +98,12 @@ class Sink:
         if manner == "500":
             return _response("500 Internal Server Error", {"hit": number})
         return _response("200 OK", {"hit": number})
+
+
+async def _request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    return headers, await reader.readexactly(int(headers.get("content-length", "0")))
 
 
 def _response(status: str, content: dict[str, Any], more: str = "") -> bytes:
@@ -130,6 +135,7 @@ async def _close(server: asyncio.Server) -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0)  # in which their connections are closed
 
 
 def hits_of(hits: Sequence[Hit], key: str) -> list[Hit]:

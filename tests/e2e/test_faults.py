@@ -13,7 +13,7 @@ import httpx
 
 from tests.conftest import Servers
 from tests.e2e.api import Api, serving, until
-from tests.e2e.conftest import OPEN, rows
+from tests.e2e.conftest import OPEN, rows, stop_backends
 from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import acknowledged, deliveries, send_all
 
@@ -67,16 +67,6 @@ async def test_a_frozen_postgres_is_answered_for_in_time(own_api: Api, own_serve
             with contextlib.suppress(ProcessLookupError):  # the backend that told us the pids has ended
                 os.kill(pid, signal.SIGCONT)
     until(lambda: timed_post(own_api, 99)[0].status_code in {200, 202}, 5, "full service")
-
-
-async def stop_backends(url: str, servers: Servers) -> list[int]:
-    """SIGSTOP the server and each of its backends; give their pids."""
-    backends = [int(row["pid"]) for row in await rows(url, "SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL")]
-    family = [servers.postgres.pid, *backends]
-    for pid in family:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    return family
 
 
 async def test_one_frozen_connection_does_not_stop_the_others(own_api: Api) -> None:

@@ -1,6 +1,7 @@
 """Every event's effect happens, and each under one key, whatever becomes of workers and Postgres meanwhile.
 
-CHAOS_EVENTS and CHAOS_FAULTS say how many (`make chaos`: 10,000 and fifty), CHAOS_SEED repeats a run: it is printed.
+CHAOS_EVENTS and CHAOS_FAULTS say how many (`make chaos`: 10,000 and fifty); the seed is printed, and CHAOS_SEED repeats
+its choices.
 """
 
 import asyncio
@@ -72,17 +73,18 @@ async def test_every_effect_happens_under_one_key(
     chance = random.Random(SEED)
     work = deliveries(EVENTS)
     started = time.monotonic()
-    sending = asyncio.create_task(_send(api, work))
     faults = Counter[str]()
-    async with asyncio.timeout(60 + 10 * FAULTS):
+    async with asyncio.timeout(60 + 15 * FAULTS):
         for number in range(FAULTS):
-            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            # A part for each fault, so that there is something to do whenever one comes.
+            sending = asyncio.create_task(_send(api, work[number::FAULTS]))
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
             if number == FAULTS // 2:
                 await asyncio.to_thread(_restart, own_servers)
             fault = ("kill", "freeze")[number % 2] if number < 2 else chance.choice(("kill", "freeze"))
             faults[fault] += 1
             await asyncio.to_thread(_strike, chance.choice(workers), fault)
-        await sending
+            await sending
     stopped = time.monotonic()
     while await states(api.database_url) != {"processed": EVENTS} and time.monotonic() < stopped + LAST_SECONDS:
         await asyncio.sleep(0.1)

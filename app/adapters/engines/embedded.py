@@ -36,7 +36,7 @@ class Pace(NamedTuple):
     """The longest until it looks for work again, hints or not."""
     rescue_seconds: float = 5.0
     """How often it looks for workers that are gone."""
-    drain_seconds: float = 15.0
+    drain_seconds: float = 14.0
     """How long jobs may go on when it is to leave."""
 
 

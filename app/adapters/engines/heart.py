@@ -99,6 +99,7 @@ class Heart:
 
     async def _keep(self) -> None:
         self._lost = asyncio.Event()
+        self._tick()  # nobody has looked at the loop until now
         async with self._open_workers() as workers:
             beating = asyncio.create_task(self._keep_beating(workers))
             await self._watch(beating)
@@ -113,7 +114,7 @@ class Heart:
 
     async def _keep_beating(self, workers: Workers) -> None:
         while True:
-            wait = RETRY_SECONDS
+            wait = min(RETRY_SECONDS, self._beat)
             try:
                 if self.worker is None:
                     await self._begin(workers)

@@ -11,11 +11,11 @@ from app.core.domain.job import OPEN
 EVERY_SECONDS = 10.0
 MOST_COUNTED = 100_000
 
-_COUNT = "(SELECT count(*) FROM (SELECT FROM open_jobs WHERE status = '{status}' LIMIT {most}) AS some)"
+_COUNT = "(SELECT count(*) FROM (SELECT FROM open_jobs WHERE status = '{status}' LIMIT {most}) AS found)"
 _STATUSES = tuple(sorted(status.value for status in OPEN))
 LOOK = f"""
 SELECT {", ".join(_COUNT.format(status=status, most=MOST_COUNTED) for status in _STATUSES)},
-       (SELECT count(*) FROM (SELECT FROM inbox LIMIT {MOST_COUNTED}) AS some),
+       (SELECT count(*) FROM (SELECT FROM inbox LIMIT {MOST_COUNTED}) AS found),
        greatest(0, extract(epoch FROM now() - least(
            (SELECT due_at FROM open_jobs WHERE status = 'pending' ORDER BY id LIMIT 1),
            (SELECT due_at FROM open_jobs WHERE status = 'retrying' ORDER BY due_at LIMIT 1))))::float8

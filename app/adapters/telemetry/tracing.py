@@ -5,11 +5,10 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import structlog
-from fastapi import FastAPI
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanLimits, SynchronousMultiSpanProcessor, TracerProvider
@@ -26,6 +25,9 @@ from app.adapters.telemetry.otlp_sender import Sender, target_of_environment
 from app.adapters.telemetry.recorder import Incoming, NoSpans, Recorder
 from app.adapters.telemetry.sdk_recorder import SdkRecorder
 from app.adapters.telemetry.trace_context import remote, unrecorded
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # workers are traced without it, and start sooner
 
 MOST_WAITING_SPANS = 8192  # the SDK's 2,048 last half a second under load, less than one slow export
 MOST_SPANS_IN_BATCH = 512
@@ -147,7 +149,7 @@ def _compact(version: str, resource: Resource, watch: Watch, incoming: Incoming,
     )
 
 
-def instrument(app: FastAPI, tracing: Tracing) -> None:
+def instrument(app: "FastAPI", tracing: Tracing) -> None:
     """Trace the requests that FastAPI serves, in stable names, and note their trace id for log lines.
 
     Call it before the app serves. OTEL_PYTHON_FASTAPI_EXCLUDED_URLS says what is left out; else nothing is.

@@ -72,7 +72,7 @@ class TryStep:
         except Invalid as error:
             return Failed(Failure.INVALID, "invalid_input", str(error))
         call = await self._call(tool, given, step, traceparent, whole=plan.input is None)
-        return call if isinstance(call, Failed) else await _outcome(tool.connector.run(call), self.seconds)
+        return call if isinstance(call, Failed) else await _outcome(_run(tool.connector, call), self.seconds)
 
     async def check(self, name: str) -> Failed | None:
         """Tell whether a connection would work, without an effect; None: as far as one sees."""
@@ -108,6 +108,10 @@ class TryStep:
             return Failed(Failure.INVALID, "secret_missing", str(error))
         except Unavailable as error:
             return Failed(Failure.RETRY, "unavailable", str(error))
+
+
+async def _run(connector: Connector, call: ActionCall) -> Done | Failed:
+    return await connector.run(call)  # in here, so that what is no coroutine, or never gets so far, is found out
 
 
 async def _checked(connector: Connector, call: ActionCall) -> Done | Failed:
