@@ -31,7 +31,7 @@ class Pace(NamedTuple):
     """How a worker works."""
 
     concurrency: int = 100
-    """Jobs at once."""
+    """Jobs that run at once; as many again may wait for their results to be written."""
     poll_seconds: float = 1.0
     """The longest until it looks for work again, hints or not."""
     rescue_seconds: float = 5.0
