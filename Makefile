@@ -110,9 +110,10 @@ ROUNDS ?= 5
 SECONDS ?= 10
 
 .PHONY: bench
-bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design (ROUNDS=5 SECONDS=10); docs/performance.md
+bench: $(INSTALLED) wrk ## Measure intake and jobs beside what others do (ROUNDS=5 SECONDS=10); docs/performance.md
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) --overload 10 $(ARGS)
 	@$(BIN)/python -m tests.bench.verification
+	@$(BIN)/python -m tests.bench.jobs
 
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood
@@ -125,6 +126,10 @@ overload: $(INSTALLED) wrk ## Flood one process with five times what it sustains
 .PHONY: bench-verify
 bench-verify: $(INSTALLED) ## Measure what one verification costs, for ten providers
 	@$(BIN)/python -m tests.bench.verification $(ARGS)
+
+.PHONY: bench-jobs
+bench-jobs: $(INSTALLED) ## Measure jobs beside Celery, procrastinate and DBOS, and how long an event waits for its step
+	@$(BIN)/python -m tests.bench.jobs $(ARGS)
 
 .PHONY: wrk
 wrk:

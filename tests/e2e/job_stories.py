@@ -42,15 +42,16 @@ class Jobs:
             )
         )
 
-    def add(self, *jobs: NewJob, losses: int = 0) -> None:
-        """Keep these, as though they had been lost so often before."""
+    def add(self, *jobs: NewJob, losses: int = 0, status: JobStatus = JobStatus.PENDING) -> None:
+        """Keep these, as though they had been lost so often before, or had failed."""
 
         async def run() -> None:
             pool = Connections(self.url, budget=PATIENT, largest=1)
             try:
                 async with pool.session() as session, session.transaction():
                     await add_jobs(session, jobs, counted=False)
-                    await session.execute("UPDATE open_jobs SET losses = $1 WHERE id = ANY($2)", losses, _ids(jobs))
+                    history = "UPDATE open_jobs SET losses = $2, status = $3 WHERE id = ANY($1)"
+                    await session.execute(history, _ids(jobs), losses, status.value)
             finally:
                 await pool.close()
 

@@ -17,8 +17,10 @@ import pytest
 from tests.conftest import Servers
 from tests.e2e.api import Api, until
 from tests.e2e.conftest import DEMO, configure
+from tests.e2e.crashing import EXIT_CODE, POINTS
 from tests.e2e.job_ledger import assert_effects, states
 from tests.e2e.ledger import assert_ledger
+from tests.e2e.plugins import installed
 from tests.e2e.sender import SECRET, Sent, deliveries, send_all
 from tests.e2e.sink import Sink, sink
 from tests.e2e.worker import Worker, make_worker
@@ -51,7 +53,9 @@ def stage(own_servers: Servers, tmp_path: Path, failing_sink: Sink) -> Iterator[
     }
     configure(url, {**DEMO, "run": "sink.post"}, connections=[connection])
     api = Api(url, own_servers.redis.url(), tmp_path / "api.log", more={"DEMO_SECRET": SECRET})
-    workers = [make_worker(url, tmp_path, f"worker-{number}") for number in range(2)]
+    trapped = installed(tmp_path / "site", "crashing", "tests.e2e.crashing")
+    chance = random.Random(SEED + 1)
+    workers = [make_worker(url, tmp_path, f"worker-{n}", **trapped, CRASH_AT=_trap(chance)) for n in range(2)]
     everybody = (api, *workers)
     try:
         for process in everybody:
@@ -68,7 +72,10 @@ def stage(own_servers: Servers, tmp_path: Path, failing_sink: Sink) -> Iterator[
 async def test_every_effect_happens_under_one_key(
     stage: tuple[Api, list[Worker]], own_servers: Servers, failing_sink: Sink
 ) -> None:
-    """A sink that fails a fifth of all requests; workers killed or frozen beyond their lease; Postgres restarted."""
+    """A sink that fails a fifth of all requests; workers killed, or frozen beyond their lease; Postgres restarted.
+
+    And each worker ends by itself at the worst of moments, if it is not killed before.
+    """
     api, workers = stage
     chance = random.Random(SEED)
     work = deliveries(EVENTS)
@@ -82,11 +89,13 @@ async def test_every_effect_happens_under_one_key(
             if number == FAULTS // 2:
                 await asyncio.to_thread(_restart, own_servers)
             fault = ("kill", "freeze")[number % 2] if number < 2 else chance.choice(("kill", "freeze"))
-            faults[fault] += 1
-            await asyncio.to_thread(_strike, chance.choice(workers), fault)
+            faults[await asyncio.to_thread(_strike, chance.choice(workers), fault, _trap(chance))] += 1
             await sending
     stopped = time.monotonic()
     while await states(api.database_url) != {"processed": EVENTS} and time.monotonic() < stopped + LAST_SECONDS:
+        for worker in workers:
+            if worker.ended:
+                faults[await asyncio.to_thread(_strike, worker, "", "")] += 1
         await asyncio.sleep(0.1)
     await assert_ledger(api.database_url, work, planned=True)
     endings = await assert_effects(api.database_url, work, failing_sink.hits)
@@ -102,15 +111,28 @@ async def _send(api: Api, work: list[Sent]) -> None:
         await asyncio.sleep(0.1)
 
 
-def _strike(worker: Worker, fault: str) -> None:
-    if fault == "kill":
-        worker.kill()
-        worker.said_before = worker.log.stat().st_size
-        worker.start()
-    else:
+def _trap(chance: random.Random) -> str:
+    """Choose where a worker ends by itself, unless it is killed before."""
+    point = chance.choice(list(POINTS))
+    return f"{point}:{chance.randint(1, POINTS[point][3])}"
+
+
+def _strike(worker: Worker, fault: str, trap: str) -> str:
+    """Do something to a worker, and say what; whoever has ended by itself is started again, and that is enough."""
+    if worker.ended:
+        assert worker.stop() == EXIT_CODE, worker.log.read_text()[-2000:]
+        fault = worker.more["CRASH_AT"].partition(":")[0]
+    if fault == "freeze":
         worker.freeze()
         time.sleep(FROZEN_SECONDS)
         worker.thaw()
+    else:
+        worker.kill()
+        worker.said_before = worker.log.stat().st_size
+        worker.more["CRASH_AT"] = trap
+        worker.start(wait=False)
+        until(lambda: worker.ended or worker._is_ready(), 30, "the start")
+    return fault
 
 
 def _restart(servers: Servers) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from app.core.domain.connector import Action, ActionCall, Described, Done, Effect, Failed
 from app.core.ports.connector import Connector, ConnectorContext
-from tests.e2e.api import ROOT
 
 ACTIONS = {
     "block": "Hold the loop of the worker for ever",
@@ -56,12 +55,3 @@ class Troubled(Connector):
 def make(context: ConnectorContext) -> Connector:
     """Make it, as the entry point says."""
     return Troubled()
-
-
-def installed(folder: Path) -> dict[str, str]:
-    """Leave what an installer leaves in a folder; give the variables of a process that finds it."""
-    metadata = folder / "troubled-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: troubled\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[opsconnect.connectors]\ntroubled = {__name__}:make\n")
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}

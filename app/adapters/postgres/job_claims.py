@@ -52,7 +52,8 @@ WITH late AS (
               last_traceparent, due_at
 )
 SELECT c.*, extract(epoch FROM now() - c.due_at)::float8 AS waited, e.type AS event_type, e.body, e.content_type
-FROM claimed c LEFT JOIN LATERAL (SELECT type, body, content_type FROM events WHERE id = c.event_id LIMIT 1) AS e ON true
+FROM claimed c
+LEFT JOIN LATERAL (SELECT type, body, content_type FROM events WHERE id = c.event_id LIMIT 1) AS e ON true
 ORDER BY c.id
 """
 USUAL = CLAIM.format(which=f"losses < {SUSPECT_AFTER}")
