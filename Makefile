@@ -42,7 +42,7 @@ test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every
 .PHONY: fuzz
 fuzz: $(INSTALLED) ## Try each scheme with 20,000 examples (an hour), and send 50,000 broken requests (FUZZ_SEED repeats these)
 	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest tests/web/test_mutations.py -s $(ARGS)
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/unit/catalog $(ARGS)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/unit/catalog tests/unit/test_job_life.py $(ARGS)
 
 .PHONY: drains
 drains: $(INSTALLED) ## Let twenty services leave under load, one after another, and see that no sender notices
