@@ -42,7 +42,7 @@ test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every
 .PHONY: fuzz
 fuzz: $(INSTALLED) ## Try each scheme with 20,000 examples (an hour), and send 50,000 broken requests (FUZZ_SEED repeats these)
 	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest tests/web/test_mutations.py -s $(ARGS)
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/unit/catalog $(ARGS)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/unit/catalog tests/unit/test_job_life.py $(ARGS)
 
 .PHONY: drains
 drains: $(INSTALLED) ## Let twenty services leave under load, one after another, and see that no sender notices
@@ -110,9 +110,10 @@ ROUNDS ?= 5
 SECONDS ?= 10
 
 .PHONY: bench
-bench: $(INSTALLED) wrk ## Measure intake beside bare uvicorn and a naive design (ROUNDS=5 SECONDS=10); docs/performance.md
+bench: $(INSTALLED) wrk ## Measure intake and jobs beside what others do (ROUNDS=5 SECONDS=10); docs/performance.md
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS) --seconds $(SECONDS) --overload 10 $(ARGS)
 	@$(BIN)/python -m tests.bench.verification
+	@$(BIN)/python -m tests.bench.jobs
 
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) wrk ## The same in two minutes at most, noise or not, without the flood
@@ -125,6 +126,10 @@ overload: $(INSTALLED) wrk ## Flood one process with five times what it sustains
 .PHONY: bench-verify
 bench-verify: $(INSTALLED) ## Measure what one verification costs, for ten providers
 	@$(BIN)/python -m tests.bench.verification $(ARGS)
+
+.PHONY: bench-jobs
+bench-jobs: $(INSTALLED) ## Measure jobs beside Celery, procrastinate and DBOS, and how long an event waits for its step
+	@$(BIN)/python -m tests.bench.jobs $(ARGS)
 
 .PHONY: wrk
 wrk:

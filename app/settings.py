@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     key_retention_days: int = Field(35, ge=1, description="how long a repeated delivery, or its replay, is recognised")
 
     engine: Literal["embedded"] = Field("embedded", description="who runs jobs: embedded, on Postgres alone")
-    worker_concurrency: int = Field(100, ge=1, le=10_000, description="the most jobs that a worker has in hand at once")
+    worker_concurrency: int = Field(100, ge=1, le=10_000, description="the most jobs that a worker runs at once")
     worker_port: int = Field(
         0, ge=0, le=65535, description="where `opsconnect worker` answers health and metrics, on its host; 0: nowhere"
     )

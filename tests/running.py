@@ -15,7 +15,7 @@ from app.adapters.memory.workers import MemoryWorkers
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.core.domain.connection import Connection
 from app.core.domain.connector import Action, ActionCall, Described, Done, Effect, Failed
-from app.core.domain.errors import OpsConnectError, Unavailable
+from app.core.domain.errors import Unavailable
 from app.core.domain.ids import JobId
 from app.core.domain.job import Job
 from app.core.domain.step import StepPlan
@@ -108,8 +108,8 @@ class CommandedClaims(MemoryJobClaims):
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__(jobs)
-        self.before_record: list[OpsConnectError | None] = []
-        self.before_settle: list[OpsConnectError | None] = []
+        self.before_record: list[Exception | None] = []
+        self.before_settle: list[Exception | None] = []
         """What the next calls raise instead of writing anything."""
 
     async def record(self, progress: Sequence[Progress]) -> set[JobId]:

@@ -69,8 +69,8 @@ def asking(question: Callable[[Application], Awaitable[T]]) -> T:
     from app.infra.container import build
     from app.settings import load
 
-    # A command may wait for a connection longer than a webhook may.
-    settings = load(postgres_acquire_seconds=5, postgres_connect_seconds=5, postgres_append_seconds=15)
+    # A command may wait for a connection longer than a webhook may, and shields nothing by Redis: Postgres decides.
+    settings = load(postgres_acquire_seconds=5, postgres_connect_seconds=5, postgres_append_seconds=15, redis_url=None)
 
     async def ask() -> T:
         async with build(settings) as container:

@@ -38,8 +38,6 @@ from app.adapters.postgres.replay_watch import ReplayWatch
 from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.postgres.wake_ups import PostgresWakeUps
-from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
-from app.adapters.redis.rate_limit import RedisRateLimit
 from app.adapters.schemas.on_demand import SchemasOnDemand
 from app.adapters.sealing.aes_gcm import AesGcmSealing
 from app.adapters.secrets.environment import EnvironmentSecrets
@@ -357,6 +355,8 @@ def _tell_suspected(source: str, event_id: EventId, first_id: EventId) -> None:
 def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, dict[str, Guard], tuple[Probe, ...]]:
     if settings.redis_url is None:
         return MemoryIdempotencyLock(), {}, ()
+    from app.adapters.redis.idempotency_lock import RedisIdempotencyLock  # a tenth of the start, and commands need none
+
     redis = RedisIdempotencyLock(
         settings.redis_url.get_secret_value(),
         connect_seconds=settings.redis_connect_seconds,
@@ -378,6 +378,8 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> tuple[IdempotencyLock, d
 def _rates(settings: Settings, stack: AsyncExitStack) -> RateLimit:
     if settings.redis_url is None:
         return MemoryRateLimit()
+    from app.adapters.redis.rate_limit import RedisRateLimit
+
     redis = RedisRateLimit(
         settings.redis_url.get_secret_value(),
         connect_seconds=settings.redis_connect_seconds,

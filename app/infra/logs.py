@@ -20,6 +20,9 @@ from app.adapters.telemetry.catalog import LOG_DROPPED
 from app.infra.log_stream import LogStream
 
 Level = Literal["debug", "info", "warning", "error"]
+_LEVELS: Mapping[Level, int] = {
+    "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR
+}  # fmt: skip
 Render = Callable[[Mapping[str, object]], bytes]
 
 
@@ -34,7 +37,7 @@ class Logs:
 
     def line(self, level: Level, fields: Mapping[str, object]) -> None:
         """Write a line of these fields, `event` among them; its time is now."""
-        if logging.getLevelNamesMapping()[level.upper()] >= logging.getLevelNamesMapping()[self.level.upper()]:
+        if _LEVELS[level] >= _LEVELS[self.level]:
             self.stream.write(self.render({**_stamp(), "level": level, **fields}) + b"\n")
 
     def close(self, seconds: float = 1.0) -> bool:

@@ -1,7 +1,6 @@
 """One serving process: container, telemetry and HTTP around it, from the first log line to the last span."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,6 +30,7 @@ from app.core.domain.errors import Fault, Invalid, OpsConnectError
 from app.core.policies.breaker import Guard
 from app.infra.container import VERSION, Container, build
 from app.infra.engine import open_engine
+from app.infra.garbage import collect_less
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
 from app.infra.server import DrainingServer, several_of
@@ -38,8 +38,6 @@ from app.infra.supervisor import STOP_SECONDS, supervised
 from app.infra.workers import Seat
 from app.settings import Settings
 
-COLLECT_AFTER_OBJECTS = 20_000
-"""Python's own 700 are less than sixty requests in flight have; memory pays with a few megabytes."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _log = structlog.get_logger()
@@ -200,11 +198,7 @@ async def _serve(
             _log.warning("start.no_redis", hint="duplicates are shielded within this process only; Postgres decides")
         if ready is not None:
             await ready(container)
-        # What lives now lives on: the collector need not look at it again and again. Requests leave next to no cycles,
-        # and so many objects at once that it would look through them all the time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(COLLECT_AFTER_OBJECTS)
+        collect_less()
         if seat is not None:
             seat.tell_ready()
             if seat.replaces:

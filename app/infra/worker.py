@@ -16,6 +16,7 @@ from app.adapters.telemetry.tracing import open_tracing
 from app.core.domain.errors import OpsConnectError
 from app.infra.container import VERSION, Container, build
 from app.infra.engine import Engine, open_engine
+from app.infra.garbage import collect_less
 from app.infra.logs import Logs, set_up_logs
 from app.infra.migrations import newest
 from app.infra.supervisor import supervised
@@ -70,6 +71,7 @@ async def _work(settings: Settings, logs: Logs) -> None:
             async with open_engine(container, tracing, logs) as engine:
                 duties = (*container.worker_duties, *engine.duties)
                 answering = _answering(settings, container, engine, stop)
+                collect_less()
                 async with answering, supervised(duties, stop_seconds=engine.stop_seconds):
                     _log.info("start.working", concurrency=settings.worker_concurrency, version=VERSION)
                     await stop.wait()

@@ -247,3 +247,34 @@ async def test_a_defect_makes_a_dead_letter(stage: Stage) -> None:
     told = await stage.core.look(job)
     assert "LookupError" in str(told.error_message)
     assert told.fingerprint == "defect_LookupError"
+
+
+async def test_while_results_are_written_as_many_jobs_again_run_and_no_more(stage: Stage) -> None:
+    jobs = [await stage.add() for _ in range(3 * PACE.concurrency)]
+    stage.claims.away = True
+    async with running(stage):
+        async with asyncio.timeout(10):
+            while len(stage.core.connector.calls) < 2 * PACE.concurrency:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(5 * PACE.poll_seconds)
+        assert len(stage.core.connector.calls) == stage.engine.running == 2 * PACE.concurrency
+        stage.claims.away = False
+        for job in jobs:
+            assert await stage.becomes(job, JobStatus.COMPLETED) == [ExecutionStatus.COMPLETED]
+
+
+async def test_jobs_that_run_have_the_places_to_themselves(stage: Stage) -> None:
+    end = asyncio.Event()
+
+    async def act(_call: ActionCall) -> Done:
+        await end.wait()
+        return Done(None)
+
+    stage.core.connector.act = act
+    jobs = [await stage.add() for _ in range(2 * PACE.concurrency)]
+    async with running(stage):
+        await asyncio.sleep(5 * PACE.poll_seconds)
+        assert stage.engine.running == PACE.concurrency
+        end.set()
+        for job in jobs:
+            await stage.becomes(job, JobStatus.COMPLETED)

@@ -5,10 +5,12 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.adapters.telemetry import catalog
+from app.adapters.telemetry.job_records import RecordedJobs
 from app.adapters.telemetry.metrics import CONTENT_TYPE, MOST_KINDS, IntakeMetrics
 from app.adapters.telemetry.readings import Readings
 from app.adapters.telemetry.recorder import NoSpans
 from app.core.ports.telemetry import Delivery
+from tests.adapters.test_job_telemetry import Told
 from tests.deliveries import MS, T0, a_flush
 from tests.logged import logged
 
@@ -130,15 +132,17 @@ def test_nobody_can_fill_the_memory_with_labels() -> None:
 
 def test_what_is_shown_is_what_the_catalogue_says() -> None:
     """Names, types, labels and meanings; beside them only what the process collector tells."""
-    metrics = IntakeMetrics(
-        version="1", readings=Readings(breakers={"redis": lambda: False}, spans_dropped=lambda: {"queue": 1})
-    )
+    told = Told()
+    told.executed(RecordedJobs(None, told.metrics, told.log))
+    told.metrics.planned(1)
+    readings = Readings(breakers={"redis": lambda: False}, spans_dropped=lambda: {"queue": 1})
+    metrics = IntakeMetrics(version="1", readings=readings, others=(told.metrics,))
     metrics.answered(an_answer())
     metrics.flushed(a_flush())
     families = {
         family.name: family
         for family in text_string_to_metric_families(metrics.render().decode())
-        if not family.name.startswith("process_") and not family.name.endswith("_created")
+        if not family.name.startswith("process_")
     }
     assert set(families) == {entry.name.removesuffix("_total") for entry in catalog.METRICS}
     for entry in catalog.METRICS:

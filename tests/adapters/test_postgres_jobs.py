@@ -1,7 +1,8 @@
 """What only Postgres can say of jobs: answers that are lost, days that are gone, and a server that is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,12 +12,14 @@ from app.adapters.postgres.connections import Connections, Session
 from app.adapters.postgres.job_claims import DOUBTED_SECONDS, PostgresJobClaims
 from app.core.domain.errors import OutcomeUnknown, Unavailable
 from app.core.domain.event import EventState
-from app.core.domain.job import JobStatus, Move
+from app.core.domain.ids import job_id
+from app.core.domain.job import JobStatus, Move, NewJob
 from app.core.domain.step import StepRecord
 from app.core.ports.inbox import Decision, Planned
 from app.core.ports.job_claims import Progress
+from app.core.ports.job_store import JobQuery
 from tests.conformance.jobs import JobKit, Place, job_kit
-from tests.conftest import PATIENT, Servers
+from tests.conftest import KEPT, PATIENT, Servers, empty
 from tests.jobs import a_job, done, settlement
 
 
@@ -32,6 +35,21 @@ class Deaf(Connections):
             if self.breaks:
                 self.breaks = False
                 raise ConnectionResetError
+
+
+@pytest.fixture(scope="module")
+def one_database(servers: Servers) -> Iterator[str]:
+    """One for all of them: a day that is made stays, and harms nobody."""
+    url = servers.create_database()
+    yield url
+    asyncio.run(servers.drop_database(url))
+
+
+@pytest.fixture
+def database_url(one_database: str) -> str:
+    """The same with nothing in it."""
+    asyncio.run(empty(one_database, *KEPT))
+    return one_database
 
 
 @pytest.fixture
@@ -118,6 +136,38 @@ async def test_a_planner_has_so_many_bytes_in_memory_and_one_event_more(
         await kit.event(body=b"x" * size)
     planned = [await kit.inbox.plan(9, lambda _: Decision()) for _ in range(4)]
     assert planned == [Planned(2, 0), Planned(2, 0), Planned(2, 0), Planned(0, 0)]
+
+
+def job_of(days_from_now: int, **fields: Any) -> NewJob:
+    """A job as a process makes it whose clock is so far ahead."""
+    return a_job(id=job_id(time.time_ns() + days_from_now * 86_400 * 10**9), **fields)
+
+
+async def test_a_day_that_has_no_partition_yet_is_made_before_it_is_needed(kit: JobKit) -> None:
+    """Else a job of it could be kept and run, but never finished."""
+    event = await kit.event()
+    added = [job_of(20), job_of(21), job_of(20)]
+    await kit.store.add(added)
+    assert await kit.inbox.plan(9, lambda event: Decision([job_of(22, event_id=event.id)])) == Planned(1, 1)
+    for new in added[:2]:
+        await kit.store.cancel(new.id)
+    claimed = await kit.claims.claim(await kit.worker(), 9)
+    assert set(await kit.claims.settle([settlement(job, Move.COMPLETE) for job in claimed])) == {
+        job.id for job in claimed
+    }
+    assert await kit.state(event.id) is EventState.PROCESSED
+    assert (await kit.store.find(JobQuery(status=JobStatus.COMPLETED))).total == 2
+
+
+@pytest.mark.parametrize("days", [90, -90])
+async def test_a_clock_that_is_far_off_is_refused_clearly_and_nothing_is_kept(kit: JobKit, days: int) -> None:
+    event = await kit.event()
+    with pytest.raises(Unavailable, match="is a clock wrong"):
+        await kit.store.add([a_job(), job_of(days)])
+    with pytest.raises(Unavailable, match="is a clock wrong"):
+        await kit.inbox.plan(9, lambda event: Decision([job_of(days)]))
+    assert (await kit.store.find(JobQuery())).total == 0
+    assert await kit.waiting() == [event.id]
 
 
 async def test_a_row_that_somebody_holds_is_no_fault_of_the_job(kit: JobKit, database_url: str, database: Any) -> None:

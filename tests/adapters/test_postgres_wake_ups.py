@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,11 +10,19 @@ import pytest
 
 from app.adapters.postgres.connections import Budget
 from app.adapters.postgres.wake_ups import CHANNEL, SPACING_SECONDS, PostgresWakeUps
-from tests.conftest import PATIENT
+from tests.conftest import PATIENT, Servers
 from tests.unit.commanded_store import until
 
 LONG = 20.0
 SHORT = 0.02
+
+
+@pytest.fixture(scope="module")
+def database_url(servers: Servers) -> Iterator[str]:
+    """One for all of them: nothing is kept in it."""
+    url = servers.create_database()
+    yield url
+    asyncio.run(servers.drop_database(url))
 
 
 @asynccontextmanager
@@ -31,6 +39,7 @@ async def until_it_hears(wake_ups: PostgresWakeUps) -> None:
     async with asyncio.timeout(LONG):
         while not wake_ups.hears:
             await wake_ups.wait(SHORT)
+            await asyncio.sleep(0)  # so that time runs out also where no wait waits
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 import psutil
 
-from app.infra.serving import COLLECT_AFTER_OBJECTS
+from app.infra.garbage import COLLECT_AFTER_OBJECTS
 from tests.bench.database import Database
 from tests.bench.load import NOTHING, SECRET
 from tests.bench.machine import application_core

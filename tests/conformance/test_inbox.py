@@ -116,19 +116,29 @@ async def test_the_state_waits_for_all_jobs_of_the_plan(kit: JobKit) -> None:
 
 async def test_what_was_counted_before_the_plan_stays(kit: JobKit) -> None:
     """Duplicates come in while an event waits, and make a row of its state."""
-    first = new_event("same")
-    await append(kit.events, first)
-    await append(kit.events, new_event("same"), new_event("same", body=b"other"))
-    await kit.inbox.plan(9, into(1))
+    first, odd = new_event("same"), new_event("odd")
+    await append(kit.events, first, odd)
+    await append(kit.events, new_event("same"), new_event("same", body=b"other"), new_event("odd"))
+    decisions = {
+        first.id: Decision([a_job(event_id=first.id), a_job(event_id=first.id)]),
+        odd.id: Decision(quarantine="it is no JSON"),
+    }
+    await kit.inbox.plan(9, lambda event: decisions[event.id])
     event = await kit.reader.get(first.id)
     assert event is not None
     assert (event.duplicates, event.conflicts, event.state) == (2, 1, EventState.RECEIVED)
-    (job,) = await kit.claims.claim(await kit.worker(), 1)
-    await kit.claims.settle([settlement(job, Move.FAIL)])
+    worker = await kit.worker()
+    for state in (EventState.RECEIVED, EventState.DEAD):
+        (job,) = await kit.claims.claim(worker, 1)
+        await kit.claims.settle([settlement(job, Move.FAIL)])
+        assert await kit.state(first.id) is state
     await append(kit.events, new_event("same"))
     event = await kit.reader.get(first.id)
     assert event is not None
     assert (event.duplicates, event.conflicts, event.state) == (3, 1, EventState.DEAD)
+    event = await kit.reader.get(odd.id)
+    assert event is not None
+    assert (event.duplicates, event.state, event.reason) == (1, EventState.QUARANTINED, "it is no JSON")
 
 
 async def test_while_one_plans_nobody_else_does_and_nobody_waits(kit: JobKit) -> None:

@@ -1,6 +1,7 @@
 """What every store of jobs keeps to, as those see it who ask for jobs and look at them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -139,7 +140,7 @@ async def test_what_is_completed_runs_anew_from_its_first_step(kit: JobKit) -> N
     await kit.claims.settle([settlement(job, Move.COMPLETE, steps=(done("first", 1), done("second", 2)), result=2)])
     await kit.store.rerun(job.id)
     shown = await kit.job(job.id)
-    assert (shown.steps, shown.result) == ((StepRecord("first"), StepRecord("second")), None)
+    assert (shown.steps, shown.result, shown.run) == ((StepRecord("first"), StepRecord("second")), None, 2)
     assert [execution.output for execution in shown.executions] == [2]
     (again,) = await kit.claims.claim(await kit.worker(), 9)
     assert (again.run, again.attempt, again.plan, again.payload) == (2, 2, STEPS, '{"a":1}')
@@ -326,7 +327,8 @@ async def test_matches_are_counted_to_a_bound(kit: JobKit, monkeypatch: pytest.M
 
 async def test_jobs_of_the_same_moment_have_an_order_too(kit: JobKit) -> None:
     """Pages neither repeat nor leave out."""
-    jobs = [a_job(id=job_id(1_800_000_000_000_000_000)) for _ in range(9)]
+    now_ns = time.time_ns()
+    jobs = [a_job(id=job_id(now_ns)) for _ in range(9)]
     await kit.store.add(jobs)
     pages = [await kit.store.find(JobQuery(limit=2, offset=offset)) for offset in range(0, 10, 2)]
     listed = [job.id for page in pages for job in page.jobs]

@@ -144,7 +144,8 @@ async def test_a_stale_token_is_never_told_that_it_holds() -> None:
     assert (await batched.rescue()).retrying == 1
     (good,) = await wire.claimed(0)
     progress = [Progress(job.id, job.token, job.steps) for job in (stale, good, stale)]
-    records = await asyncio.gather(*(batched.record([one]) for one in progress))
+    async with asyncio.timeout(5):
+        records = await asyncio.gather(*(batched.record([one]) for one in progress))
     assert [set(held) for held in records] == [set(), {good.id}, set()]
     assert await asyncio.gather(*ended(batched, stale, good)) == [set(), {good.id}]
     assert wire.calls == [1, 1, 1, 1, 1]

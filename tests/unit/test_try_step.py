@@ -13,7 +13,7 @@ from app.core.domain.job import Job, JobStatus
 from app.core.domain.step import StepPlan
 from tests.conformance.stores import append, new_event
 from tests.jobs import TRACEPARENT
-from tests.running import Worker, step
+from tests.running import CommandedConnector, Worker, step
 
 CRM = Connection("crm", "test", {"base_url": "http://crm.internal"}, (("token", "env:TOKEN"),), ("10.0.0.0/8",))
 
@@ -193,3 +193,14 @@ async def test_a_failure_is_what_the_connector_says() -> None:
     worker.connector.will(failed := Failed(Failure.THROTTLED, "http_429", "slower", 3.0))
     await worker.start(step())
     assert worker.telemetry.records[0].steps[0].failed is failed
+
+
+async def test_a_connector_that_fails_before_it_can_be_waited_for_is_no_defect_of_ours() -> None:
+    """Other people's code need not be a coroutine function."""
+
+    class Plain(CommandedConnector):
+        def run(self, call: ActionCall) -> Any:
+            raise ValueError(call.action)
+
+    worker = Worker(connector=Plain())
+    assert (await worker.start(step(Effect.UNSAFE))).status is JobStatus.WAITING

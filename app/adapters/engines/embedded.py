@@ -31,7 +31,7 @@ class Pace(NamedTuple):
     """How a worker works."""
 
     concurrency: int = 100
-    """Jobs at once."""
+    """Jobs that run at once; as many again may wait for their results to be written."""
     poll_seconds: float = 1.0
     """The longest until it looks for work again, hints or not."""
     rescue_seconds: float = 5.0
@@ -65,6 +65,8 @@ class EmbeddedEngine:
         self._pace = pace
         self._on_failure = on_failure
         self._running: dict[asyncio.Task[None], ClaimedJob] = {}
+        self._ran: set[asyncio.Task[None]] = set()
+        """Those of them of which only the result is to be written: others run in their places."""
         self._alone = False
         self._suspects = 0
         """How many the last look has found."""
@@ -123,7 +125,8 @@ class EmbeddedEngine:
         return planned is not None and planned.events >= MOST_AT_ONCE
 
     async def _claim(self, heart: Heart) -> bool:
-        free = self._pace.concurrency - len(self._running)
+        # While results are written, as many jobs again may run; but there they end, should the database be away.
+        free = self._pace.concurrency - len(self._running) + min(len(self._ran), self._pace.concurrency)
         suspects = self._suspects > 0 and (self._suspects_due or time.monotonic() < self._suspects_until)
         if self._alone or free <= 0 or (suspects and self._running):
             return False
@@ -150,12 +153,19 @@ class EmbeddedEngine:
 
     async def _work(self, job: ClaimedJob, held: Callable[[], bool]) -> None:
         try:
-            await self._run_job(job, held)
+            await self._run_job(job, held, self._leave_place)
         except OpsConnectError as error:
             self._on_failure(error)
 
+    def _leave_place(self) -> None:
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        if task in self._running:
+            self._ran.add(task)
+            self._freed.set()
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
+        self._ran.discard(task)
         if not self._running:
             self._alone = False
         if not task.cancelled() and (error := task.exception()):

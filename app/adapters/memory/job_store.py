@@ -88,6 +88,7 @@ def _seen(job: KeptJob) -> Job:
         payload=None if job.new.payload is None else json.loads(job.new.payload),
         steps=job.steps,
         executions=tuple(executions[-MOST_EXECUTIONS_SHOWN:]),
+        run=job.run,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.adapters.postgres.connections import Connections, Session
+from app.adapters.postgres.job_days import JobDays
 from app.adapters.postgres.job_store import add_jobs
 from app.core.domain.errors import RowFault, Unavailable
 from app.core.domain.event import EventState
@@ -47,6 +48,7 @@ class PostgresInbox(Inbox):
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._days = JobDays()
 
     async def plan(self, most: int, decide: Callable[[InboxEvent], Decision]) -> Planned | None:
         """Plan under a lock that ends with the transaction."""
@@ -58,7 +60,10 @@ class PostgresInbox(Inbox):
                 if not rows:
                     return Planned(0, 0)
                 decisions = [(EventId(str(row["id"])), decide(_event(row))) for row in rows if row["id"] is not None]
-                return await _keep(session, [row["seq"] for row in rows], decisions)
+                made = await self._days.made(session, [job.id for _, decision in decisions for job in decision.jobs])
+                planned = await _keep(session, [row["seq"] for row in rows], decisions)
+            self._days.know(made)
+            return planned
         except RowFault as error:
             raise Unavailable(str(error)) from error
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.core.domain.connector import Failure
@@ -22,6 +23,7 @@ def written_plan(plan: Sequence[StepPlan]) -> str:
     return json_ascii([_plan(step) for step in plan])
 
 
+@lru_cache(maxsize=256)  # jobs of one source or flow have the same; nothing changes what is read
 def read_plan(text: str) -> tuple[StepPlan, ...]:
     """Read what is planned."""
     return tuple(
@@ -71,6 +73,8 @@ def written_steps(steps: Sequence[StepRecord]) -> str:
 
 def read_steps(text: str, plan: Sequence[StepPlan]) -> tuple[StepRecord, ...]:
     """Read how far the steps got: one for each planned one, those that were not begun included."""
+    if text == "[]":  # nothing is begun, as is usual
+        return tuple(StepRecord(step.name) for step in plan)
     known = {step["name"]: step for step in json.loads(text)}
     return tuple(_read_step(known[step.name]) if step.name in known else StepRecord(step.name) for step in plan)
 

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.postgres.connections import Connections, Session
 from app.adapters.postgres.engine import reading
-from app.adapters.postgres.job_claims import count_finished
+from app.adapters.postgres.job_days import JobDays
 from app.adapters.postgres.job_rows import job, read_plan, read_steps, written_plan, written_steps
+from app.adapters.postgres.job_settling import count_finished
 from app.adapters.postgres.tables import finished_jobs, open_jobs
 from app.core.domain.errors import RowFault, Unavailable
 from app.core.domain.ids import JobId
@@ -84,13 +85,16 @@ class PostgresJobStore(JobStore):
     def __init__(self, connections: Connections, engine: AsyncEngine) -> None:
         self._connections = connections
         self._engine = engine
+        self._days = JobDays()
 
     async def add(self, jobs: Sequence[NewJob]) -> None:
         """Insert by one statement, and count them at their events."""
         if not jobs:
             return
-        async with self._connections.session() as session, session.transaction():
-            await add_jobs(session, jobs, counted=False)
+        async with self._connections.session() as session:
+            self._days.know(await self._days.made(session, [job.id for job in jobs]))
+            async with session.transaction():
+                await add_jobs(session, jobs, counted=False)
 
     async def rerun(self, job_id: JobId) -> Moved | Illegal | None:
         """Move a finished job back, or make an open one due."""

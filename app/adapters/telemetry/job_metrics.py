@@ -1,7 +1,7 @@
 """The metrics of a worker, by the Prometheus client: a job costs milliseconds where a webhook costs microseconds."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -13,6 +13,7 @@ from app.adapters.telemetry.trace_context import clean
 from app.core.ports.job_telemetry import ExecutionRecord
 
 LONGEST_LABEL = 128
+M = TypeVar("M", Counter, Histogram)
 
 
 class Backlog(Protocol):
@@ -36,6 +37,7 @@ class JobMetrics(Collector):
         self._steps = self._counter(catalog.STEPS)
         self._seconds = self._histogram(catalog.STEP_SECONDS)
         self._waits = self._histogram(catalog.JOB_WAIT_SECONDS)
+        self._children: dict[tuple[object, ...], Counter | Histogram] = {}
         self._backlog = backlog
         self.running: Callable[[], int] = int
         """Jobs in hand; the engine tells, once there is one."""
@@ -43,16 +45,16 @@ class JobMetrics(Collector):
 
     def planned(self, jobs: int) -> None:
         """Count one planned event."""
-        self._planned.labels("some" if jobs else "none").inc()
+        self._child(self._planned, "some" if jobs else "none").inc()
 
     def executed(self, record: ExecutionRecord) -> None:
         """Count one execution and its tries."""
-        self._executions.labels(record.status.value).inc()
+        self._child(self._executions, record.status.value).inc()
         self._waits.observe(record.job.waited_seconds)
         for step in record.steps:
             connector = clean(step.connector, LONGEST_LABEL) or "unknown"
-            self._steps.labels(connector, step.failed.failure.value if step.failed else "done").inc()
-            self._seconds.labels(connector).observe(max(step.ended_ns - step.started_ns, 0) / 1e9)
+            self._child(self._steps, connector, step.failed.failure.value if step.failed else "done").inc()
+            self._child(self._seconds, connector).observe(max(step.ended_ns - step.started_ns, 0) / 1e9)
 
     def collect(self) -> Iterator[Family]:
         """Make the families."""
@@ -76,6 +78,14 @@ class JobMetrics(Collector):
         registry.register(self)
         ProcessCollector(registry=registry)
         return generate_latest(registry)
+
+    def _child(self, parent: M, *labels: str) -> M:
+        """Give what counts these labels, without the client's check of them; connectors and outcomes are few."""
+        key = (parent, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = parent.labels(*labels)
+        return cast("M", child)
 
     def _counter(self, entry: catalog.Metric) -> Counter:
         return Counter(entry.name, entry.meaning, entry.labels, registry=self._registry)

@@ -67,10 +67,11 @@ class RecordedJobs(JobTelemetry):
         """End the spans, count, and write the line; a fault of ours costs the record, not the job."""
         try:
             self._metrics.executed(record)
-            for step in record.steps:
-                _end(step.trace, step.ended_ns or record.ended_ns, _of_step(step), step.failed is not None)
             well = record.status in _WELL
-            _end(record.trace, record.ended_ns, _of_execution(record), not well)
+            if self._tracer:
+                for step in record.steps:
+                    _end(step.trace, step.ended_ns or record.ended_ns, _of_step(step), step.failed is not None)
+                _end(record.trace, record.ended_ns, _of_execution(record), not well)
             self._log("info" if well else "warning", _line(record))
         except Exception as error:  # noqa: BLE001 (the port never raises)
             structlog.get_logger().warning(

@@ -46,7 +46,7 @@ def read_json(body: bytes) -> Readable | Unreadable:
     if body.count(b"[") + body.count(b"{") > DEEPEST_JSON and _depth(body) > DEEPEST_JSON:
         return Unreadable(f"the JSON is nested deeper than {DEEPEST_JSON} levels")
     try:
-        return Readable(json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant))
+        return Readable(_DECODER.decode(body.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         return Unreadable(f"the body is not UTF-8: byte {error.start} cannot be decoded")
     except json.JSONDecodeError as error:
@@ -57,6 +57,9 @@ def read_json(body: bytes) -> Readable | Unreadable:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # kept: `json.loads` makes one at each call that changes it
 
 
 def _depth(body: bytes) -> int:

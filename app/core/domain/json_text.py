@@ -13,7 +13,7 @@ def json_bytes(value: Any) -> bytes:
     Raises `ValueError` for what no reader would give back as it was: NaN, an infinite number (`1e400` is read as one),
     an integer too long for Python to write, nesting too deep, anything that JSON has no word for.
     """
-    text = _written(value, ensure_ascii=False)
+    text = _written(value, _AS_IS)
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -22,12 +22,17 @@ def json_bytes(value: Any) -> bytes:
 
 def json_ascii(value: Any) -> str:
     """Write a value in one line of ASCII, for databases that take not every character. Raises as `json_bytes` does."""
-    return _written(value, ensure_ascii=True)
+    return _written(value, _ASCII)
 
 
-def _written(value: Any, *, ensure_ascii: bool) -> str:
+# Kept, since `json.dumps` makes one anew at each call that wants anything but its defaults.
+_AS_IS = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def _written(value: Any, encoder: json.JSONEncoder) -> str:
     try:
-        return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+        return encoder.encode(value)
     except TypeError:
         raise ValueError("it holds something that JSON has no word for") from None
     except RecursionError:

@@ -59,11 +59,19 @@ class _Batches(Generic[T]):
     async def written(self, items: Sequence[T]) -> Collection[JobId]:
         """Wait until all of these are written; give what was given for them."""
         loop = asyncio.get_running_loop()
+        if len(items) == 1:  # as is usual
+            one: asyncio.Future[Collection[JobId]] = loop.create_future()
+            self._waiting.append((items[0], one))
+            self._begin(loop)
+            return await one
         mine: list[asyncio.Future[Collection[JobId]]] = [loop.create_future() for _ in items]
         self._waiting += zip(items, mine, strict=True)
+        self._begin(loop)
+        return {job_id for held in await asyncio.gather(*mine) for job_id in held}
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._writer is None:
             self._writer = loop.create_task(self._work(), name="write what jobs tell")
-        return {job_id for held in await asyncio.gather(*mine) for job_id in held}
 
     async def _work(self) -> None:
         try:
@@ -86,7 +94,7 @@ class _Batches(Generic[T]):
 
     async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[Collection[JobId]]]]) -> None:
         try:
-            held = await self._patiently([item for item, _ in batch])
+            held = set(await self._patiently([item for item, _ in batch]))
         except Exception as error:  # noqa: BLE001 (a row that is refused, or a defect, which one row may bring out too)
             if len(batch) == 1:
                 _fail(batch, error)
@@ -95,7 +103,7 @@ class _Batches(Generic[T]):
         else:
             for item, waiting in batch:
                 if not waiting.done():
-                    waiting.set_result({item.job_id} & set(held))
+                    waiting.set_result({item.job_id} & held)
 
     async def _patiently(self, items: Sequence[T]) -> Collection[JobId]:
         """Write, as often as it takes; what was written already is not this worker's any more, which does no harm."""

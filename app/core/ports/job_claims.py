@@ -96,14 +96,15 @@ class JobClaims(Protocol):
         Fresh jobs come in the order of their ids; of a batch, those that are tried again get half, where there are as
         many, so that neither waits behind the other's backlog. `suspect`: only such as were lost `SUSPECT_AFTER` times
         or more; else none of these. A worker whose lease has ended gets nothing. Raises `Unavailable` or
-        `OutcomeUnknown`; what was claimed then comes back when the worker's lease ends.
+        `OutcomeUnknown`; what was claimed then comes back at the next claim, or when the lease ends.
         """
 
     @abstractmethod
     async def record(self, progress: Sequence[Progress]) -> Collection[JobId]:
         """Keep how far these got, committed when this returns; give those that are still this worker's.
 
-        For the others nothing was kept, and their worker must stop. Raises `Unavailable` or `OutcomeUnknown`.
+        For the others nothing was kept, and their worker must stop. Raises `Unavailable`, `OutcomeUnknown`, or
+        `RowFault` when nothing was kept because of one of them.
         """
 
     @abstractmethod
@@ -111,7 +112,7 @@ class JobClaims(Protocol):
         """End these executions, move their jobs and, where it was the last, the state of their events: all committed.
 
         Gives those that were still this worker's; for the others nothing was changed. Settling the same again changes
-        nothing. Raises `Unavailable` or `OutcomeUnknown`.
+        nothing. Raises `Unavailable`, `OutcomeUnknown`, or `RowFault` when nothing was changed because of one of them.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ class Workers(Protocol):
 
     @abstractmethod
     async def enlist(self, worker: str, name: str, lease_seconds: float) -> None:
-        """Begin a lease. `worker`: a fresh UUID; `name`: what people call it.
+        """Begin a lease. `worker`: a fresh UUID; `name`: what people call it. The same again is the same lease.
 
         Raises `Unavailable` or `OutcomeUnknown`.
         """

@@ -41,10 +41,13 @@ class RunJob:
     random: Random = field(default_factory=Random)
     clock_ns: Callable[[], int] = time.time_ns
 
-    async def __call__(self, job: ClaimedJob, held: Callable[[], bool] = lambda: True) -> bool:
+    async def __call__(
+        self, job: ClaimedJob, held: Callable[[], bool] = lambda: True, on_ran: Callable[[], object] = lambda: None
+    ) -> bool:
         """Run it and settle it; False when it was lost meanwhile, and whatever was not recorded is left undone.
 
-        `held` tells whether the lease is held that it was claimed on, as far as one knows here. A defect of ours ends
+        `held` tells whether the lease is held that it was claimed on, as far as one knows here; `on_ran` is called when
+        nothing is left to do but to tell the store. A defect of ours ends
         the job as a dead letter: it would stay with this worker for ever.
 
         Raises `Unavailable` or `OutcomeUnknown` where the store could not be told; the lease then decides.
@@ -54,6 +57,7 @@ class RunJob:
         try:
             try:
                 settlement = await self._run(job, record, held)
+                on_ran()
                 settled = await self.claims.settle([settlement])
             except (Lost, Unavailable, OutcomeUnknown):
                 raise
@@ -106,12 +110,15 @@ class RunJob:
         unsafe = isinstance(tool, Tool) and tool.action.effect is Effect.UNSAFE
         if unsafe and before.status is StepStatus.RUNNING:
             return _parked(job, record, steps, place, "it was begun, and nobody knows whether it was carried out")
-        steps[place] = replace(
-            before,
-            status=StepStatus.RUNNING,
-            tries=before.tries + 1,
-            first_tried=before.first_tried or now_ns / 1e9,
-            key=idempotency_key(job.event_id or job.id, job.flow or job.connector_name, plan.name, job.run),
+        begun = steps[place] = StepRecord(
+            before.name,
+            StepStatus.RUNNING,
+            before.output,
+            before.error_message,
+            before.code,
+            before.tries + 1,
+            before.first_tried or now_ns / 1e9,
+            idempotency_key(job.event_id or job.id, job.flow or job.connector_name, plan.name, job.run),
         )
         if isinstance(tool, Tool) and tool.action.effect is not Effect.IDEMPOTENT:
             await self._told(job, steps, held)
@@ -129,8 +136,8 @@ class RunJob:
         if isinstance(outcome, Failed) and outcome.maybe_done and unsafe:
             return _parked(job, record, steps, place, outcome.message)
         if isinstance(outcome, Done):
-            steps[place] = replace(
-                steps[place], status=StepStatus.COMPLETED, output=outcome.output, error_message=None, code=None
+            steps[place] = StepRecord(
+                begun.name, StepStatus.COMPLETED, outcome.output, None, None, begun.tries, begun.first_tried, begun.key
             )
             return None
         return self._failed(job, record, plan, steps, place, outcome)

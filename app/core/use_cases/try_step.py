@@ -5,7 +5,7 @@ Nothing gets out of here but an outcome: a connector is other people's code.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.core.domain.address import AllowPrivate
 from app.core.domain.connection import Connection
@@ -71,24 +71,23 @@ class TryStep:
             given = known["event"]["body"] if plan.input is None else filled(plan.input, known)
         except Invalid as error:
             return Failed(Failure.INVALID, "invalid_input", str(error))
-        call = await self._call(tool, given)
-        if isinstance(call, Failed):
-            return call
-        asked = replace(call, key=step.key or "", attempt=step.tries, traceparent=traceparent, whole=plan.input is None)
-        return await _outcome(tool.connector.run(asked), self.seconds)
+        call = await self._call(tool, given, step, traceparent, whole=plan.input is None)
+        return call if isinstance(call, Failed) else await _outcome(_run(tool.connector, call), self.seconds)
 
     async def check(self, name: str) -> Failed | None:
         """Tell whether a connection would work, without an effect; None: as far as one sees."""
         tool = await self.find(StepPlan(name, name, ""))
         if isinstance(tool, Failed):
             return tool
-        call = await self._call(tool, None)
+        call = await self._call(tool, None, StepRecord(name, tries=1))
         if isinstance(call, Failed):
             return call
         outcome = await _outcome(_checked(tool.connector, call), self.seconds)
         return outcome if isinstance(outcome, Failed) else None
 
-    async def _call(self, tool: Tool, given: Json) -> ActionCall | Failed:
+    async def _call(
+        self, tool: Tool, given: Json, step: StepRecord, traceparent: str = "", *, whole: bool = False
+    ) -> ActionCall | Failed:
         connection = tool.connection
         try:
             return ActionCall(
@@ -97,6 +96,10 @@ class TryStep:
                 settings=connection.settings,
                 secrets={name: await self.secrets.resolve(where) for name, where in connection.secrets},
                 allow_private=AllowPrivate.of(connection.allow_private),
+                key=step.key or "",
+                attempt=step.tries,
+                traceparent=traceparent,
+                whole=whole,
                 seconds=self.seconds,
             )
         except Invalid as error:
@@ -105,6 +108,10 @@ class TryStep:
             return Failed(Failure.INVALID, "secret_missing", str(error))
         except Unavailable as error:
             return Failed(Failure.RETRY, "unavailable", str(error))
+
+
+async def _run(connector: Connector, call: ActionCall) -> Done | Failed:
+    return await connector.run(call)  # in here, so that what is no coroutine, or never gets so far, is found out
 
 
 async def _checked(connector: Connector, call: ActionCall) -> Done | Failed:

@@ -16,7 +16,7 @@ from tests.bench.machinery import Machinery
 
 
 class Contender(Protocol):
-    """One queue. A turn: `empty`, `start`, some jobs to warm up, `freeze`, `fill`, `thaw`, `left` until there are none."""
+    """One queue. A turn: `empty`, `start`, some jobs, `freeze`, `fill`, `thaw`, and `left` until there are none."""
 
     name: str
     other: bool
@@ -117,7 +117,7 @@ class Look:
 
     def row(self, query: str, *values: object) -> tuple[Any, ...]:
         """Give the one row of a query."""
-        return tuple(self._runner.run(self._connection.fetchrow(query, *values)))
+        return tuple(self._runner.run(self._connection.fetch(query, *values))[0])
 
     def run(self, *statements: str) -> None:
         """Run statements, each in a transaction of its own."""

@@ -74,6 +74,9 @@ class OpsConnect(Worker):
 
     def empty(self) -> None:
         self._since = event_id(time.time_ns())
+        self._truncate()
+
+    def _truncate(self) -> None:
         self.database.run(f"TRUNCATE {TABLES}", "CHECKPOINT")
 
     def start(self) -> None:

@@ -46,7 +46,9 @@ class Celery(Worker):
 
     def _size(self) -> int:
         pipeline = self._redis.pipeline()
-        size, at_work = pipeline.dbsize().exists(*_KEYS_OF_WORK).execute()
+        pipeline.dbsize()
+        pipeline.exists(*_KEYS_OF_WORK)
+        size, at_work = pipeline.execute()
         return int(size) - int(at_work)
 
     def recorded(self) -> tuple[int, ...]:
@@ -54,7 +56,9 @@ class Celery(Worker):
 
     def _results(self) -> Iterator[bytes]:
         keys = list(self._redis.scan_iter(_KEYS_OF_RESULTS, count=10_000))
-        return filter(None, self._redis.mget(keys) if keys else [])
+        for result in self._redis.mget(keys) if keys else ():
+            assert isinstance(result, bytes)
+            yield result
 
 
 class OnPostgres(Worker):

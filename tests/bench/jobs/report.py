@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figures import Bound, Figure
-from tests.bench.jobs.turns import Result, Turn
+from tests.bench.jobs.turns import Results, Turn
 from tests.bench.rounds import MOST_FOREIGN_CORES
 
-Results = Mapping[str, Result]
 Read = Callable[[Turn], float]
 
 
@@ -80,6 +79,23 @@ def lines(bounds: Mapping[str, Bound], title: str, yardsticks: Callable[[Results
         Line("Redis µs", ",.0f", own(lambda one: one.redis if one.redis >= 1 else 0.0), {}),
         Line("worker's core in use", ".0%", own(lambda one: one.core_busy[0]), {}),
         Line("other core in use", ".0%", own(lambda one: one.core_busy[1] if len(one.core_busy) > 1 else 0.0), {}),
+        Line("others' cores", ".2f", own(lambda one: one.foreign_cores), {}),
+    ]
+
+
+def latency_lines(
+    p50: Mapping[str, Bound],
+    p99: Mapping[str, Bound],
+    yardsticks: Callable[[Results, str], Sequence[str]],
+    steady: Mapping[str, Bound],
+) -> list[Line]:
+    """Give the lines of a table of waits; the yardstick over them, so that more is better."""
+    return [
+        Line("p50 ms", ".1f", own(lambda one: one.p50), p50),
+        Line("p99 ms", ".1f", own(lambda one: one.p99), p99),
+        Line("p50, none kept ÷ this", ".2f", over(yardsticks, lambda one: 1 / max(one.p50, 0.1)), steady),
+        Line("p99, none kept ÷ this", ".2f", over(yardsticks, lambda one: 1 / max(one.p99, 0.1)), steady),
+        Line("worker µs an event", ",.0f", own(lambda one: one.application), {}),
         Line("others' cores", ".2f", own(lambda one: one.foreign_cores), {}),
     ]
 

@@ -1,8 +1,9 @@
 """The protocol: rounds in which every contender takes its turn, each turn checked."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tests.bench.clock import Clock
 from tests.bench.jobs.contender import Contender
@@ -29,6 +30,9 @@ class Turn:
     foreign_cores: float
     stolen_cores: float
     faults: tuple[str, ...]
+    p50: float = 0.0
+    """Milliseconds from the 202 to the step, where that is what is measured."""
+    p99: float = 0.0
 
     @property
     def per_second(self) -> float:
@@ -52,25 +56,29 @@ class Result:
     """Turns taken again because others used the machine."""
 
 
+Results = Mapping[str, Result]
+C = TypeVar("C", bound=Contender)
+
+
 def run(
-    contenders: Sequence[Contender], jobs: int, rounds: int, patience: Patience, tell: Callable[[str], None]
+    contenders: Sequence[C], take: Callable[[C], Turn], rounds: int, patience: Patience, tell: Callable[[str], None]
 ) -> dict[str, Result]:
-    """Take all the turns."""
+    """Have everybody take a turn in each round."""
     results = {one.name: Result(one.name, one.other) for one in contenders}
     for number in range(1, rounds + 1):
         for contender in contenders:
-            tell(f"round {number} of {rounds} · {jobs:,} jobs · {contender.name}")
-            results[contender.name].turns.append(_undisturbed(contender, jobs, patience, results[contender.name]))
+            tell(f"round {number} of {rounds} · {contender.name}")
+            results[contender.name].turns.append(_undisturbed(contender, take, patience, results[contender.name]))
     return results
 
 
-def _undisturbed(contender: Contender, jobs: int, patience: Patience, result: Result) -> Turn:
+def _undisturbed(contender: C, take: Callable[[C], Turn], patience: Patience, result: Result) -> Turn:
     """Take a turn, again while others disturb it and there is patience; the least disturbed counts in the end."""
     best: Turn | None = None
     while True:
         patience.wait()
         began = time.monotonic()
-        one = turn(contender, jobs)
+        one = take(contender)
         if one.faults:
             return one
         if best is None or one.foreign_cores < best.foreign_cores:

@@ -13,7 +13,7 @@ app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=os.env
 ROWS_A_STATEMENT = 1_000
 
 
-@app.task(name="noop")
+@app.task(name="noop")  # type: ignore[untyped-decorator]
 async def noop(number: int) -> int:
     """Give back what was given."""
     return number
