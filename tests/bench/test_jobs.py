@@ -1,6 +1,7 @@
 """What the figures of jobs rest on: that a turn counts what is recorded, and notices what is not."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,16 @@ class Forgetful(OpsConnect):
 
 @pytest.mark.parametrize("kind", ["jobs", "events"])
 def test_a_turn_ends_when_every_job_is_recorded(kind: Kind, machinery: Machinery, tmp_path: Path) -> None:
-    contender = OpsConnect(kind, kind, machinery, tmp_path)
-    one = turn(contender, 60)
-    assert one.faults == ()
-    assert set(contender.recorded()) == {60 + WARM_UP_JOBS}
+    with closing(OpsConnect(kind, kind, machinery, tmp_path)) as contender:
+        one = turn(contender, 60)
+        assert one.faults == ()
+        assert set(contender.recorded()) == {60 + WARM_UP_JOBS}
     assert one.application > 0
 
 
 def test_a_job_that_is_not_recorded_makes_a_turn_worthless(machinery: Machinery, tmp_path: Path) -> None:
-    one = turn(Forgetful("forgetful", "jobs", machinery, tmp_path), 60)
+    with closing(Forgetful("forgetful", "jobs", machinery, tmp_path)) as contender:
+        one = turn(contender, 60)
     assert one.faults == (f"forgetful: {60 + WARM_UP_JOBS} jobs, recorded as done: ({59 + WARM_UP_JOBS},)",)
 
 

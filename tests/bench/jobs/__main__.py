@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -69,7 +70,10 @@ def _queues(
         *(peers.all_ways if chosen.all_ways else peers.usual)(machinery, folder, python),
     ]
     take = partial(turns.turn, jobs=chosen.jobs)
-    results = turns.run(contenders, take, chosen.rounds, Patience(chosen.patience), tell)
+    with ExitStack() as stack:
+        for contender in contenders:
+            stack.callback(contender.close)
+        results = turns.run(contenders, take, chosen.rounds, Patience(chosen.patience), tell)
     lines = report.lines({JOBS: ASKED, EVENTS: ASKED}, "best other", report.peers)
     return f"[bold]No-op jobs[/]: {chosen.jobs:,} before one worker process, until the last is recorded", results, lines
 
@@ -78,10 +82,10 @@ def _alone(
     machinery: Machinery, folder: Path, chosen: argparse.Namespace, tell: Callable[[str], None]
 ) -> dict[str, Part]:
     """Measure OpsConnect with and without finished jobs that are kept: how long an event waits, and jobs a second."""
+    parts: dict[str, Part] = {}
     contenders = [OpsConnect(EMPTY, "events", machinery, folder)]
     if chosen.kept:
         contenders.append(kept.Full(FULL, machinery, folder, chosen.kept, tell))
-    parts: dict[str, Part] = {}
     many = f"{chosen.kept:,} finished jobs kept, and none"
     if "latency" in chosen.parts:
         random = Random(chosen.seed)
@@ -93,6 +97,8 @@ def _alone(
         take = partial(turns.turn, jobs=chosen.jobs)
         results = turns.run(contenders, take, chosen.rounds, Patience(chosen.patience), tell)
         parts["kept"] = (f"[bold]Events run[/]: {many}", results, report.lines(STEADY, EMPTY, _empty))
+    for contender in contenders:
+        contender.close()
     return parts
 
 

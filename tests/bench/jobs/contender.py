@@ -51,6 +51,9 @@ class Contender(Protocol):
     def stop(self) -> None:
         """End the worker. Safe to repeat."""
 
+    def close(self) -> None:
+        """Look no more."""
+
 
 class Worker(Contender):
     """What all of them have in common: the process."""

@@ -94,6 +94,9 @@ class OpsConnect(Worker):
     def recorded(self) -> tuple[int, ...]:
         return self.look.row(JOBS_DONE if self._kind == "jobs" else EVENTS_DONE, self._since)
 
+    def close(self) -> None:
+        self.look.close()
+
 
 async def _filled(url: str, number: int, add: Callable[[Connections, int, int], Awaitable[None]]) -> None:
     connections = Connections(url, budget=PATIENT, largest=1)

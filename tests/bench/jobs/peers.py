@@ -44,6 +44,9 @@ class Celery(Worker):
     def left(self) -> bool:
         return self._size() - self._others < self._wanted
 
+    def close(self) -> None:
+        self._redis.close()
+
     def _size(self) -> int:
         pipeline = self._redis.pipeline()
         pipeline.dbsize()
@@ -96,6 +99,9 @@ class OnPostgres(Worker):
 
     def recorded(self) -> tuple[int, ...]:
         return self._look.row(self.finished)
+
+    def close(self) -> None:
+        self._look.close()
 
 
 class Procrastinate(OnPostgres):
