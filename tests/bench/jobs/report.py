@@ -68,12 +68,18 @@ def per_cpu_second(turn: Turn) -> float:
     return 1e6 / turn.application
 
 
+def per_cpu_second_of_all(turn: Turn) -> float:
+    """Jobs a second of CPU, wherever it is used."""
+    return 1e6 / (turn.application + turn.postgres + turn.redis)
+
+
 def lines(bounds: Mapping[str, Bound], title: str, yardsticks: Callable[[Results, str], Sequence[str]]) -> list[Line]:
     """Give the lines of a table whose ratios are to these yardsticks."""
     return [
         Line("jobs/s", ",.0f", own(per_second), {}),
         Line(f"÷ {title}", ".2f", over(yardsticks, per_second), bounds),
         Line(f"÷ {title} by CPU", ".2f", over(yardsticks, per_cpu_second), {}),
+        Line(f"÷ {title} by all CPU", ".2f", over(yardsticks, per_cpu_second_of_all), {}),
         Line("worker µs", ",.0f", own(lambda one: one.application), {}),
         Line("Postgres µs", ",.0f", own(lambda one: one.postgres), {}),
         Line("Redis µs", ",.0f", own(lambda one: one.redis if one.redis >= 1 else 0.0), {}),
