@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.e2e import commands
+
 ADMIN_KEY = "an-admin-key-of-the-tests"
 ROOT = Path(__file__).parent.parent.parent
 READY_SECONDS = 20.0
@@ -139,10 +141,7 @@ class Api:
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another command beside it."""
-        command = [sys.executable, "-m", "app", *arguments]
-        return subprocess.run(
-            command, env=self.environment, cwd=self.log.parent, capture_output=True, text=True, timeout=60, check=False
-        )
+        return commands.run(arguments, environment=self.environment, folder=self.log.parent, seconds=60)
 
     def apply(self, *sources: dict[str, Any]) -> None:
         """Apply sources by the command line, as an operator does."""

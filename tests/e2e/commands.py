@@ -1,0 +1,117 @@
+"""Commands as processes of their own, forked from one that has imported everything: the imports are what takes long.
+
+What a fork leaves out, the start of the interpreter and `app/__main__.py`, every `opsconnect serve` of these tests goes
+through.
+"""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+MOST_BYTES = 1_000_000
+
+
+def run(
+    arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    """Run `opsconnect` with these arguments, as `subprocess.run` does, and give what it said."""
+    order = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+    told, tells = os.pipe()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        socket.send_fds(_mother(), [json.dumps(order).encode()], [out.fileno(), err.fileno(), tells])
+        os.close(tells)
+        code = _wait(told, arguments, seconds)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(["opsconnect", *arguments], code, out.read().decode(), err.read().decode())
+
+
+def _wait(told: int, arguments: Sequence[str], seconds: float) -> int:
+    """Hear the process's number, and then its exit code."""
+    with os.fdopen(told) as ear:
+        pid = int(ear.readline())
+        if not select.select([ear], [], [], seconds)[0]:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(["opsconnect", *arguments], seconds)
+        return int(ear.readline())
+
+
+@cache
+def _mother() -> socket.socket:
+    """Start the process that the others are forked from; it ends with this one."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_BYTES)
+    process = subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+    theirs.close()
+    atexit.register(_end, ours, process)
+    return ours
+
+
+def _end(ours: socket.socket, process: "subprocess.Popen[bytes]") -> None:
+    ours.close()
+    process.wait(10)
+
+
+def _serve(orders: socket.socket) -> None:
+    import app.cli
+    import app.infra.container  # noqa: F401 (what most commands load)
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the nurses
+    while True:
+        content, streams, _, _ = socket.recv_fds(orders, MOST_BYTES, 3)
+        if not content:
+            return
+        if not os.fork():
+            orders.close()
+            _nurse(json.loads(content), *streams)
+        for stream in streams:
+            os.close(stream)
+
+
+def _nurse(order: dict[str, list[str] | dict[str, str] | str], out: int, err: int, tells: int) -> NoReturn:
+    """Fork the command, wait for it, and tell how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if not (pid := os.fork()):
+        os.close(tells)
+        _become(order, out, err)
+    os.write(tells, f"{pid}\n".encode())
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.write(tells, f"{code}\n".encode())
+    os._exit(0)
+
+
+def _become(order: dict[str, list[str] | dict[str, str] | str], out: int, err: int) -> NoReturn:
+    from app.cli import main
+
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(source, target)
+    os.environ.clear()
+    os.environ.update(order["environment"])  # type: ignore[arg-type]
+    os.chdir(str(order["folder"]))
+    sys.argv = ["opsconnect", *order["arguments"]]
+    try:
+        main()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # noqa: BLE001 (as the interpreter would)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
