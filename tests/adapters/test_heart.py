@@ -15,7 +15,7 @@ from app.adapters.memory.workers import MemoryWorkers
 from app.core.domain.errors import Unavailable
 from app.core.ports.workers import Workers
 
-LEASE, BEAT, STOP_BEFORE = 1.0, 0.1, 0.4
+LEASE, BEAT, STOP_BEFORE = 2.0, 0.1, 0.5
 
 
 class WiredWorkers(MemoryWorkers):
@@ -96,7 +96,7 @@ async def lost(told: Told, count: int = 1) -> None:
 
 async def test_a_lease_is_held_for_as_long_as_it_is_renewed(heart: Heart, told: Told) -> None:
     worker = await heart.enlisted()
-    await asyncio.sleep(1.2 * LEASE)
+    await asyncio.sleep(1.1 * LEASE)
     assert heart.holds(worker)
     assert not heart.holds("another")
     assert (told.lost, told.failures) == ([], [])
@@ -113,8 +113,9 @@ async def test_a_renewal_that_hangs_delays_nothing(heart: Heart, workers: WiredW
     workers.hangs = False
     async with asyncio.timeout(10):
         assert await heart.enlisted() != worker
-    at = workers.jobs.clock()
-    assert [other for other, until in workers.jobs.leases.items() if until > at] == [heart.worker]
+        while worker in workers.jobs.leases:  # the late renewal is taken back as soon as it has come through
+            await asyncio.sleep(0.005)
+    assert heart.worker in workers.jobs.leases
     assert len(told.lost) == 1
 
 
@@ -122,7 +123,13 @@ async def test_a_failed_renewal_is_tried_again(heart: Heart, workers: WiredWorke
     worker = await heart.enlisted()
     away = Unavailable("it is away")
     workers.raises.append(away)
-    await asyncio.sleep(4 * BEAT)
+    async with asyncio.timeout(10):
+        while not told.failures or workers.raises:
+            await asyncio.sleep(0.005)
+    until = workers.jobs.leases[worker]
+    async with asyncio.timeout(10):
+        while workers.jobs.leases[worker] == until:
+            await asyncio.sleep(0.005)
     assert heart.holds(worker)
     assert told.failures == [away]
     assert told.lost == []
