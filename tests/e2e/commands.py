@@ -1,7 +1,6 @@
 """Commands as processes of their own, forked from one that has imported everything: the imports are what takes long.
 
-What a fork leaves out, the start of the interpreter and `app/__main__.py`, every `opsconnect serve` of these tests goes
-through.
+What a fork leaves out, the start of the interpreter and `app/__main__.py`, `tests/e2e/test_readme.py` goes through.
 """
 
 import atexit
@@ -21,29 +20,61 @@ from typing import NoReturn
 MOST_BYTES = 1_000_000
 
 
+class Forked:
+    """A running command, to be handled as a `subprocess.Popen`."""
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, out: int, err: int
+    ) -> None:
+        self._arguments = ["opsconnect", *arguments]
+        order = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+        told, tells = os.pipe()
+        socket.send_fds(_mother(), [json.dumps(order).encode()], [out, err, tells])
+        os.close(tells)
+        self._ear = os.fdopen(told, "rb", buffering=0)
+        self.pid = int(self._ear.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Give the exit code; None while it runs."""
+        return self._heard(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit code. Raises `subprocess.TimeoutExpired`."""
+        code = self._heard(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self.send_signal(signal.SIGKILL)
+
+    def _heard(self, seconds: float | None) -> int | None:
+        if self.returncode is None and select.select([self._ear], [], [], seconds)[0]:
+            self.returncode = int(self._ear.readline())
+            self._ear.close()
+        return self.returncode
+
+
 def run(
     arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, seconds: float
 ) -> "subprocess.CompletedProcess[str]":
     """Run `opsconnect` with these arguments, as `subprocess.run` does, and give what it said."""
-    order = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
-    told, tells = os.pipe()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        socket.send_fds(_mother(), [json.dumps(order).encode()], [out.fileno(), err.fileno(), tells])
-        os.close(tells)
-        code = _wait(told, arguments, seconds)
+        running = Forked(arguments, environment, folder, out.fileno(), err.fileno())
+        try:
+            code = running.wait(seconds)
+        finally:
+            running.kill()
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(["opsconnect", *arguments], code, out.read().decode(), err.read().decode())
-
-
-def _wait(told: int, arguments: Sequence[str], seconds: float) -> int:
-    """Hear the process's number, and then its exit code."""
-    with os.fdopen(told) as ear:
-        pid = int(ear.readline())
-        if not select.select([ear], [], [], seconds)[0]:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(["opsconnect", *arguments], seconds)
-        return int(ear.readline())
 
 
 @cache
@@ -64,7 +95,8 @@ def _end(ours: socket.socket, process: "subprocess.Popen[bytes]") -> None:
 
 def _serve(orders: socket.socket) -> None:
     import app.cli
-    import app.infra.container  # noqa: F401 (what most commands load)
+    import app.infra.serving
+    import app.infra.worker  # noqa: F401 (with what most commands load)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the nurses
     while True:
@@ -99,6 +131,7 @@ def _become(order: dict[str, list[str] | dict[str, str] | str], out: int, err: i
     os.environ.clear()
     os.environ.update(order["environment"])  # type: ignore[arg-type]
     os.chdir(str(order["folder"]))
+    sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.argv = ["opsconnect", *order["arguments"]]
     try:
         main()

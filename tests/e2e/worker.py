@@ -60,7 +60,7 @@ class Worker(Api):
 
 def make_worker(database_url: str, folder: Path, name: str = "worker", **more: str) -> Worker:
     """Make one with a log of its own; it is not started."""
-    return Worker(database_url, None, folder / f"{name}.log", more=more)
+    return Worker(database_url, None, folder / f"{name}.log", more=more, forked=True)
 
 
 @contextmanager

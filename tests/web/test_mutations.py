@@ -92,7 +92,9 @@ async def sent(port: int, data: bytes, *, kept_alive: bool, cut: int) -> list[An
                 writer.write(WHOLE[0])
                 got = b""
                 while take_answer(got) is None:
-                    got += await reader.read(65_536)
+                    if not (more := await reader.read(65_536)):
+                        return all_answers(got)  # this machine was so busy that the connection was silent for too long
+                    got += more
             content = b""
             try:
                 writer.write(data[:cut])
