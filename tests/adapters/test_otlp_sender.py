@@ -144,7 +144,7 @@ def test_a_pause_of_one_s_own_has_jitter(collector: Collector, sender: Callable[
     assert 0.8 <= collector.at[1] - collector.at[0] < 2.0
 
 
-@pytest.mark.parametrize("after", ["3600", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize("after", ["3600", formatdate(time.time() + 3600, usegmt=True)], ids=["seconds", "a date"])
 def test_a_pause_beyond_the_timeout_is_not_waited_for(
     collector: Collector, sender: Callable[..., Sender], after: str
 ) -> None:
