@@ -15,7 +15,7 @@ from app.adapters.memory.workers import MemoryWorkers
 from app.core.domain.errors import Unavailable
 from app.core.ports.workers import Workers
 
-LEASE, BEAT, STOP_BEFORE = 2.0, 0.1, 0.5
+LEASE, BEAT, STOP_BEFORE = 2.0, 0.2, 0.5
 
 
 class WiredWorkers(MemoryWorkers):

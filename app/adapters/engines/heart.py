@@ -119,7 +119,7 @@ class Heart:
                 if self.worker is None:
                     await self._begin(workers)
                     wait = self._beat
-                elif self._stuck_seconds() <= self._beat:
+                elif self._stuck_seconds() <= max(self._beat, 5 * LOOK_SECONDS):  # it is looked at no more often
                     await self._renew(workers, self.worker)
                     wait = self._beat
             except OpsConnectError as error:
