@@ -37,7 +37,7 @@ class Traits(NamedTuple):
 class Sender(NamedTuple):
     """One way in which a library signs and verifies."""
 
-    library: str
+    package: str
     """As it is called on the index."""
     provider: str
     scheme: str
@@ -56,7 +56,7 @@ class Sender(NamedTuple):
 
     def __str__(self) -> str:
         """Name it in the tests."""
-        return " ".join(filter(None, (self.library, self.provider, self.variant)))
+        return " ".join(filter(None, (self.package, self.provider, self.variant)))
 
     @property
     def row(self) -> Scheme:

@@ -22,7 +22,7 @@ class Delivery(NamedTuple):
 
 def delivery(sender: Sender, url: str) -> Delivery:
     """Let a library sign a request to a URL, now. The URL must be the source's `public_url`: some sign it."""
-    assert sender.sign is not None, f"{sender.library} only verifies"
+    assert sender.sign is not None, f"{sender.package} only verifies"
     keys = sender.keys()
     request = sender.sign(keys.private, sender.unsigned._replace(url=url), time.time())
     return Delivery(sender.provider, sender.scheme, keys.public, request)

@@ -75,4 +75,4 @@ def test_a_library_signs_for_whatever_address_a_source_has(sender: Sender) -> No
 
 
 def test_at_least_fifteen_libraries_take_part() -> None:
-    assert len({sender.library for sender in SENDERS}) >= 15
+    assert len({sender.package for sender in SENDERS}) >= 15
