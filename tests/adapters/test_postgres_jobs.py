@@ -136,6 +136,7 @@ async def test_a_planner_has_so_many_bytes_in_memory_and_one_event_more(
         await kit.event(body=b"x" * size)
     planned = [await kit.inbox.plan(9, lambda _: Decision()) for _ in range(4)]
     assert planned == [Planned(2, 0), Planned(2, 0), Planned(2, 0), Planned(0, 0)]
+    assert [one.more for one in planned if one] == [True, True, False, False], "nobody waits for the next look then"
 
 
 def job_of(days_from_now: int, **fields: Any) -> NewJob:

@@ -19,7 +19,7 @@ from app.core.domain.errors import OpsConnectError
 from app.core.domain.job import ExecutionStatus, Move
 from app.core.ports.job_claims import ClaimedJob, JobClaims, Settlement
 from app.core.ports.wake_ups import WakeUps
-from app.core.use_cases.plan_jobs import MOST_AT_ONCE, PlanJobs
+from app.core.use_cases.plan_jobs import PlanJobs
 from app.core.use_cases.run_job import RunJob
 
 AFTER_A_FAILURE_SECONDS = 0.5
@@ -122,7 +122,7 @@ class EmbeddedEngine:
 
     async def _plan(self) -> bool:
         planned = await self._plan_jobs()
-        return planned is not None and planned.events >= MOST_AT_ONCE
+        return planned is not None and planned.more
 
     async def _claim(self, heart: Heart) -> bool:
         # While results are written, as many jobs again may run; but there they end, should the database be away.

@@ -25,7 +25,8 @@ class MemoryInbox(Inbox):
             self._jobs.events.become(event.id, _state(decision), decision.quarantine)
             for job in decision.jobs:
                 self._jobs.add(job)
-        return Planned(len(ids), sum(len(decision.jobs) for _, decision in decisions))
+        jobs = sum(len(decision.jobs) for _, decision in decisions)
+        return Planned(len(ids), jobs, more=bool(self._jobs.events.inbox))
 
 
 def _seen(event: NewEvent) -> InboxEvent:

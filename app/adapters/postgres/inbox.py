@@ -1,6 +1,7 @@
 """Planning in Postgres: read the inbox in order, decide, and keep jobs, states and the removal in one transaction."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.adapters.postgres.connections import Connections, Session
@@ -20,9 +21,9 @@ LOCK = "SELECT pg_try_advisory_xact_lock(7310008)"
 # A row whose event is gone (its day was dropped) comes without a body, and is only forgotten.
 READ = """
 SELECT * FROM (
-    SELECT i.seq, i.source, e.id, e.type, e.content_type, e.body, e.traceparent,
+    SELECT i.seq, i.source, i.offered, e.id, e.type, e.content_type, e.body, e.traceparent,
            sum(octet_length(e.body)) OVER (ORDER BY i.seq) - octet_length(e.body) AS before
-    FROM (SELECT * FROM inbox ORDER BY seq LIMIT $1) AS i
+    FROM (SELECT *, count(*) OVER () AS offered FROM (SELECT * FROM inbox ORDER BY seq LIMIT $1) AS first) AS i
     LEFT JOIN LATERAL (
         SELECT id, type, content_type, body, traceparent FROM events WHERE id = i.event_id LIMIT 1
     ) AS e ON true
@@ -63,7 +64,7 @@ class PostgresInbox(Inbox):
                 made = await self._days.made(session, [job.id for _, decision in decisions for job in decision.jobs])
                 planned = await _keep(session, [row["seq"] for row in rows], decisions)
             self._days.know(made)
-            return planned
+            return replace(planned, more=len(rows) < rows[0]["offered"] or len(rows) == most)
         except RowFault as error:
             raise Unavailable(str(error)) from error
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from app.core.domain.ids import EventId
@@ -28,11 +28,14 @@ class Decision(NamedTuple):
     quarantine: str | None = None
 
 
-class Planned(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Planned:
     """What was planned."""
 
     events: int
     jobs: int
+    more: bool = field(default=False, compare=False)
+    """Whether there may be more at once: the batch was full, of events or of bytes."""
 
 
 class Inbox(Protocol):
