@@ -20,6 +20,7 @@ import uvicorn
 from app.adapters.web.admission import Admission
 from app.adapters.web.express import ExpressLane
 from app.adapters.web.framing import Caps
+from app.adapters.web.heads import HeadReader
 from app.adapters.web.protocol import GuardedHttp
 from app.adapters.web.watch import Limits, Refusals, Watch, networks
 from app.core.domain.errors import Fault, Invalid
@@ -96,7 +97,7 @@ class DrainingServer(uvicorn.Server):
         self, app: Any, settings: Settings, refusals: Refusals, admission: Admission, express: ExpressLane | None = None
     ) -> None:
         self._watch = Watch(limits(settings), refusals, admission)
-        protocol: Any = partial(GuardedHttp, self._watch, express)
+        protocol: Any = partial(GuardedHttp, self._watch, HeadReader(self._watch.limits.caps), express)
         super().__init__(
             uvicorn.Config(
                 app,

@@ -21,6 +21,7 @@ from app.adapters.secrets.references import ReferencedSecrets
 from app.adapters.telemetry.recorder import NoSpans
 from app.adapters.web.admission import Admission
 from app.adapters.web.express import ExpressLane
+from app.adapters.web.heads import HeadReader
 from app.adapters.web.protocol import GuardedHttp
 from app.adapters.web.watch import Limits, Refusals, Watch
 from app.adapters.web.webhooks import WebhookDoor
@@ -97,7 +98,7 @@ async def door(
     app = WebhookDoor(ingest, told, sources, rates, 25_000_000, nowhere, clock)
     lane = ExpressLane(ingest, told, rates, body_limit_bytes=25_000_000, clock_ns=clock) if express else None
     watch = Watch(Limits(), Refusals(), Admission(1000, 100_000_000))
-    protocol: Any = partial(GuardedHttp, watch, lane)
+    protocol: Any = partial(GuardedHttp, watch, HeadReader(Caps()), lane)
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = uvicorn.server.ServerState()

@@ -10,12 +10,13 @@ of what they cost in between everything else, because they stay in the processor
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol, cast
 
 from app.adapters.web.answers import Answer, answer_to
+from app.adapters.web.heads import SOURCE_PATH, Head
+from app.core.catalog.proof import Headers, Named
 from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.telemetry import Delivery, Telemetry
@@ -23,21 +24,16 @@ from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookReq
 
 _log = logging.getLogger(__name__)
 
-SOURCE_PATH = "/api/v1/webhooks/"
-
-MOST_IN_A_TURN = 64
+MOST_IN_A_TURN = 8
 """More would hold everybody else up: new connections, answers that are ready, health."""
 
-_START = b"POST /api/v1/webhooks/"
-_VERSION = b" HTTP/1.1\r\n"
-_FIELD = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer"})
 
 
 class Connection(Protocol):
     """What the short way needs of a connection."""
 
-    def client_of(self, headers: list[tuple[bytes, bytes]]) -> str:
+    def client_of(self, headers: Headers) -> str:
         """Give the address of who sent a request."""
 
     def by_the_book(self, data: bytes) -> None:
@@ -47,11 +43,8 @@ class Connection(Protocol):
         """Write the one answer, and go on with what has arrived meanwhile."""
 
 
-class _Arrived(NamedTuple):
-    connection: Connection
-    data: bytes
-    head_bytes: int
-    at_ns: int
+_Arrived = tuple[Connection, Head, bytes, int, int]
+"""Whose, its head, all of its bytes and how many of these are the head's, and when."""
 
 
 class ExpressLane:
@@ -74,61 +67,56 @@ class ExpressLane:
         self._clock_ns = clock_ns
         self._arrived: list[_Arrived] = []
 
-    def take(self, connection: Connection, data: bytes, head_bytes: int, loop: asyncio.AbstractEventLoop) -> bool:
-        """Take a whole request whose head was looked at; False for one that must go by the book from the start."""
-        if not data.startswith(_START):
-            return False
+    def take(
+        self, connection: Connection, head: Head, data: bytes, head_bytes: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Take a whole request that is posted to a source, by its path."""
         if not self._arrived:
             loop.call_soon(self._turn, loop)
-        self._arrived.append(_Arrived(connection, data, head_bytes, self._clock_ns()))
-        return True
+        self._arrived.append((connection, head, data, head_bytes, self._clock_ns()))
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         arrived, self._arrived = self._arrived[:MOST_IN_A_TURN], self._arrived[MOST_IN_A_TURN:]
         if self._arrived:
             loop.call_soon(self._turn, loop)
-        for one in arrived:
+        for connection, head, data, head_bytes, at_ns in arrived:
             try:
-                if not self._begin(one):
-                    one.connection.by_the_book(one.data)
+                if not self._begin(connection, head, data[head_bytes:], at_ns):
+                    connection.by_the_book(data)
             except Exception:  # noqa: BLE001 (a defect of the short way; the long one has its own answer to defects)
                 _log.exception("webhook.defect")
-                one.connection.by_the_book(one.data)
+                connection.by_the_book(data)
 
-    def _begin(self, arrived: _Arrived) -> bool:
+    def _begin(self, connection: Connection, head: Head, body: bytes, at_ns: int) -> bool:
         """Begin a request, or say that it is none for the short way; nothing was done with it then."""
-        connection, data, head_bytes, at_ns = arrived
-        space = data.find(b" ", len(_START))
-        source = data[len(_START) : space].decode("ascii", "replace")
+        first, headers = head.first, head.headers
+        source = cast("str", first.source)
         ready = self._ingest.prepare.at_hand(source)
-        if ready is None or not data.startswith(_VERSION, space):
+        if ready is None:
             return False
-        limit = ready.source.body_limit_bytes
-        body = data[head_bytes:]
-        if len(body) > (self._body_limit_bytes if limit is None else limit):
+        known = ready.source
+        size = len(body)
+        if size > (self._body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes):
             return False
-        headers = [(name.lower(), value) for name, value in _FIELD.findall(data, 0, head_bytes)]
-        if data.find(b" \r", 0, head_bytes) >= 0 or data.find(b"\t\r", 0, head_bytes) >= 0:
-            headers = [(name, value.rstrip(b" \t")) for name, value in headers]
-        named = dict(headers)
-        if not _UNUSUAL.isdisjoint(named) or named.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        named = headers.by_name if isinstance(headers, Named) else dict(headers)
+        if not _UNUSUAL.isdisjoint(named):
             return False
-        rate = ready.source.rate_per_second
-        if rate is not None and not self._rates.at_once(source, rate):
+        if b"connection" in named and named[b"connection"].lower() != b"keep-alive":
             return False
-        traceparent = named.get(b"traceparent")
-        tracestate = named.get(b"tracestate")
-        trace = self._telemetry.start(
-            "POST",
-            None if traceparent is None else traceparent.decode("latin-1"),
-            None if tracestate is None else tracestate.decode("latin-1"),
-            at_ns,
+        if known.rate_per_second is not None and not self._rates.at_once(source, known.rate_per_second):
+            return False
+        parent = state = None
+        if b"traceparent" in named:
+            parent = named[b"traceparent"].decode("latin-1")
+            state = named.get(b"tracestate", b"").decode("latin-1") or None
+        trace = self._telemetry.start("POST", parent, state, at_ns)
+        delivery = Delivery(
+            trace, "POST", SOURCE_PATH + source, connection.client_of(headers), at_ns, known.name, known.provider, size
         )
-        delivery = Delivery(trace, "POST", SOURCE_PATH + source, connection.client_of(headers), at_ns)
-        delivery.size = len(body)
         exchange = _Exchange(connection, delivery, self._telemetry)
-        target = data[len(b"POST ") : space]
-        return self._ingest.at_once(ready, WebhookRequest(source, headers, body, delivery, target), exchange.settle)
+        return self._ingest.at_once(
+            ready, WebhookRequest(source, headers, body, delivery, first.target), exchange.settle
+        )
 
 
 class _Exchange:

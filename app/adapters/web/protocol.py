@@ -12,7 +12,6 @@ before it or in its place, and after a refusal nothing follows at all.
 
 import asyncio
 import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,11 +27,12 @@ from app.adapters.web.framing import (
     Chunks,
     Misframed,
     check_beginning,
-    check_head,
     without_upgrade,
 )
+from app.adapters.web.heads import HeadReader
 from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
 from app.adapters.web.watch import SWEEP_SECONDS, Watch
+from app.core.catalog.proof import Headers
 
 SILENT, IDLE, HEAD, BODY, ANSWERING, LINGERING, ENDED = range(7)
 
@@ -43,7 +43,6 @@ LINGER_BYTES = 2_000_000
 RATE_GRACE_SECONDS = 2.0
 CLOSE = b"connection: close\r\n"
 _PROBLEM = (b"content-type", CONTENT_TYPE)
-_WEBHOOK = re.compile(rb"(?:\r\n)?[A-Z]++ /api/v1/webhook")
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -52,6 +51,7 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(
         self,
         watch: Watch,
+        heads: HeadReader,
         express: ExpressLane | None,
         config: Config,
         server_state: ServerState,
@@ -61,6 +61,7 @@ class GuardedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
         self._admission = watch.admission
+        self._heads = heads
         self._express = express
         """None: everything goes by the book."""
         self._limits = watch.limits
@@ -116,6 +117,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on what belongs to the current request; keep the rest until its turn."""
+        if self._phase <= IDLE and self._take_at_once(data):
+            return
         if self._phase >= LINGERING:
             self._received += len(data)
             if self._received > LINGER_BYTES:
@@ -132,6 +135,34 @@ class GuardedHttp(HttpToolsProtocol):
         except httptools.HttpParserError:
             # The second opinion: what got by the looks above and still is no request to the parser.
             self._refuse("malformed_request")
+
+    def _take_at_once(self, data: bytes) -> bool:
+        """Take what nearly everything is: one whole webhook and nothing else. False: it is not, and nothing was done."""
+        end = data.find(b"\r\n\r\n") + 4
+        express = self._express
+        if end < 4 or express is None or self.flow.write_paused:
+            return False
+        try:
+            head = self._heads.read(data[:end])
+        except Misframed:
+            return False
+        size = len(data) - end
+        admission = self._admission
+        if (
+            head.first.source is None
+            or head.length != size
+            or head.upgrade
+            or admission.requests >= admission.most_requests
+            or admission.bytes + size > admission.most_bytes
+        ):
+            return False
+        admission.requests += 1
+        admission.bytes += size
+        self._weighed = self._whole = self._short = True
+        self._held = size
+        self._phase, self._deadline = ANSWERING, math.inf
+        express.take(self, head, data, end, self.loop)
+        return True
 
     def _advance(self) -> None:
         if self._phase != BODY and not self._take_head():
@@ -158,42 +189,36 @@ class GuardedHttp(HttpToolsProtocol):
                 check_beginning(data[start:], max(0, self._looked - start), self._caps)
                 self._looked = max(start, len(data) - 3)
             return False
-        head = data[start:end]
-        self._left, upgrade = check_head(head, self._caps)
-        return self._begin(data, head, end, upgrade=upgrade)
+        return self._begin(data, data[start:end], end)
 
-    def _begin(self, data: bytes, head: bytes, end: int, *, upgrade: bool) -> bool:
-        """Begin a request whose head is sound and ends here; tell whether its body is to be taken piece by piece."""
+    def _begin(self, data: bytes, text: bytes, end: int) -> bool:
+        """Begin a request with this head, which ends here; tell whether its body is to be taken piece by piece."""
+        head = self._heads.read(text)
+        self._left = head.length
         self._looked = 0
         self._received = 0
-        self._weighed = _WEBHOOK.match(head) is not None
+        self._weighed = head.first.webhook
         whole = end + self._left == len(data)
         if self._weighed and self._admission.full:
             self._turn_away(whole=whole)
             return False
         if self._left == CHUNKED:
             self._chunks = Chunks()
-        if upgrade:
-            head = without_upgrade(head)
+        if head.upgrade:
+            text = without_upgrade(text)
         elif whole:
-            # Nearly always: one whole request and nothing else.
             if self._weigh(self._left):
                 self._pending = b""
                 self._left = 0
                 self._complete()
-                self._take_whole(data, end)
+                self.parser.feed_data(data)
             return False
         self._pending = data[end:]
         self._phase = BODY
         self._since = self.loop.time()
         self._deadline = self._within(self._limits.body_seconds)
-        self.parser.feed_data(head)
+        self.parser.feed_data(text)
         return True
-
-    def _take_whole(self, data: bytes, end: int) -> None:
-        self._short = True
-        if self._express is None or self.flow.write_paused or not self._express.take(self, data, end, self.loop):
-            self.by_the_book(data)
 
     def _take_body(self) -> None:
         data = self._pending
@@ -273,8 +298,9 @@ class GuardedHttp(HttpToolsProtocol):
     def _release(self) -> None:
         """Count the current request no longer."""
         if self._weighed:
-            self._admission.bytes -= self._held
-            self._admission.requests -= self._whole
+            admission = self._admission
+            admission.bytes -= self._held
+            admission.requests -= self._whole
             self._weighed = self._whole = False
             self._held = 0
 
@@ -302,7 +328,7 @@ class GuardedHttp(HttpToolsProtocol):
         else:
             self.parser.feed_data(data)
 
-    def client_of(self, headers: list[tuple[bytes, bytes]]) -> str:
+    def client_of(self, headers: Headers) -> str:
         """Give the address of who sent a request: this peer, or the client of a proxy that is trusted."""
         return self._watch.forwarded(self._peer, headers) if self._proxied else self._peer
 
@@ -310,8 +336,9 @@ class GuardedHttp(HttpToolsProtocol):
         """Write the one answer of a request that never met the parser."""
         self._short = False
         if not self.transport.is_closing():
+            status, headers, body = answer
             more = b"x-trace-id: %b\r\n" % trace_id.encode()
-            self._write(answer.status, answer.headers, answer.body, more + CLOSE if self._leaving else more)
+            self._write(status, headers, body, more + CLOSE if self._leaving else more)
             if self._leaving:
                 self._end()
         self.on_response_complete()
@@ -376,15 +403,9 @@ class GuardedHttp(HttpToolsProtocol):
         self._linger()
 
     def _write(self, status: int, headers: Iterable[Header], body: bytes, more: bytes) -> None:
+        lines = b"".join([b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)])
         self.transport.write(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (
-                STATUS_LINE[status],
-                b"".join([b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]),
-                len(body),
-                more,
-                body,
-            )
+            b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], lines, len(body), more, body)
         )
 
     def _linger(self) -> None:

@@ -16,6 +16,7 @@ import structlog
 
 from app.adapters.web.admission import Admission
 from app.adapters.web.framing import Caps
+from app.core.catalog.proof import Headers
 
 CONNECTION_REFUSED = "connection.refused"
 SWEEP_SECONDS = 0.25
@@ -136,7 +137,7 @@ class Watch:
             return False
         return any(peer in network for network in self.limits.trusted_proxies)
 
-    def forwarded(self, peer: str, headers: list[tuple[bytes, bytes]]) -> str:
+    def forwarded(self, peer: str, headers: Headers) -> str:
         """Find the client behind trusted proxies: the last address in `X-Forwarded-For` that is none of them."""
         told = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
         client = peer

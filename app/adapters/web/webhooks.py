@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adapters.web.answers import Answer, Header, answer_to, problem
+from app.adapters.web.heads import SOURCE_PATH
 from app.adapters.web.problems import retry_after
 from app.core.catalog.events import LEAD_SOURCE
 from app.core.catalog.sources import provider_of
@@ -28,7 +29,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LEAD_PATH = "/api/v1/webhook"
-SOURCE_PATH = "/api/v1/webhooks/"
 
 # After a refusal that comes before the body's end, this much more is read and thrown away: a connection closed with
 # unread data is reset, and the sender would never see why.

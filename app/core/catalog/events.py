@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
-
 from app.core.catalog.identification import Identifier
 from app.core.catalog.proof import Genuine, SignedRequest
 from app.core.domain.credentials import chosen
@@ -19,25 +17,21 @@ LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
 
 
-class Received(NamedTuple):
-    """What is known of a request beside itself."""
-
-    source: Source
-    verdict: Genuine
-    received_ns: int
-    traceparent: str
-
-
-def event_of(identify: Identifier, request: SignedRequest, received: Received) -> NewEvent:
+def event_of(
+    identify: Identifier, request: SignedRequest, source: Source, verdict: Genuine, received_ns: int, traceparent: str
+) -> NewEvent:
     """Make the event of a request; one that cannot be read, though it is to say in its body who it is, is set aside."""
     identity = identify(request)
     digest = sha256(request.body)
     raw_id = identity.key or b"sha256:" + digest.hexdigest().encode()
     type_ = printable(identity.event_type)[:LONGEST_TYPE] if identity.event_type else None
+    received = source, verdict, received_ns, traceparent
     return _new_event(request, received, digest.digest(), raw_id, type_, identity.unreadable)
 
 
-def lead_event(request: SignedRequest, received: Received) -> NewEvent | tuple[Fault, ...]:
+def lead_event(
+    request: SignedRequest, source: Source, verdict: Genuine, received_ns: int, traceparent: str
+) -> NewEvent | tuple[Fault, ...]:
     """Make the event of a lead, or say what keeps it from being one.
 
     A lead that changes is a new event; the same lead again is a duplicate.
@@ -46,38 +40,36 @@ def lead_event(request: SignedRequest, received: Received) -> NewEvent | tuple[F
     if isinstance(lead, tuple):
         return lead
     digest = sha256(request.body)
-    raw_id = _header(request, LEAD_DELIVERY_ID) or (
+    raw_id = request.first(LEAD_DELIVERY_ID) or (
         lead.lead_id.encode("utf-8", "surrogatepass") + b":" + digest.hexdigest().encode()
     )
+    received = source, verdict, received_ns, traceparent
     return _new_event(request, received, digest.digest(), raw_id, "lead", None)
 
 
 def _new_event(
-    request: SignedRequest, received: Received, digest: bytes, raw_id: bytes, type_: str | None, quarantine: str | None
+    request: SignedRequest,
+    received: tuple[Source, Genuine, int, str],
+    digest: bytes,
+    raw_id: bytes,
+    type_: str | None,
+    quarantine: str | None,
 ) -> NewEvent:
     source, verdict, received_ns, traceparent = received
-    content_type = _header(request, b"content-type")
-    return NewEvent(
-        id=event_id(received_ns),
-        source=source.name,
-        provider=source.provider,
-        key=delivery_key(source.name, raw_id),
-        delivery_id=printable(raw_id.replace(b"\0", b" ")),
-        type=type_,
-        received_at=datetime.fromtimestamp(received_ns / 1_000_000_000, UTC),
-        headers=chosen(request.headers),
-        content_type=content_type.decode("latin-1")[:LONGEST_TYPE] if content_type else None,
-        body=request.body,
-        digest=digest,
-        verification=verdict.verification,
-        traceparent=traceparent,
-        quarantine=quarantine,
+    content_type = request.first(b"content-type")
+    return NewEvent(  # by place: names would cost a microsecond
+        event_id(received_ns),
+        source.name,
+        source.provider,
+        delivery_key(source.name, raw_id),
+        printable(raw_id.replace(b"\0", b" ")),
+        type_,
+        datetime.fromtimestamp(received_ns / 1_000_000_000, UTC),
+        chosen(request.headers),
+        content_type.decode("latin-1")[:LONGEST_TYPE] if content_type else None,
+        request.body,
+        digest,
+        verdict.verification,
+        traceparent,
+        quarantine,
     )
-
-
-def _header(request: SignedRequest, wanted: bytes) -> bytes | None:
-    """Give a header's first value, if it has one that is not empty."""
-    for name, value in request.headers:
-        if name == wanted:
-            return value.strip() or None
-    return None

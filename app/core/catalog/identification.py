@@ -81,8 +81,8 @@ def identifier(delivery: Delivery) -> Identifier:
 
     def by_headers(request: SignedRequest) -> Identity:
         """Nothing of the body is needed, and a look through the headers is enough."""
-        found = _first_value(request, id_name)
-        return Identity(found, _first_value(request, type_name), found)
+        found = request.first(id_name) if id_name else None
+        return Identity(found, request.first(type_name) if type_name else None, found)
 
     return by_headers
 
@@ -95,13 +95,6 @@ def _one_header(ways: Sequence[Text]) -> bytes | None:
         return None
     place = ways[0][0]
     return place.name.encode() if isinstance(place, Place) and place.kind == "header" else None
-
-
-def _first_value(request: SignedRequest, wanted: bytes) -> bytes | None:
-    for name, value in request.headers:
-        if name == wanted:
-            return value.strip(b" \t") or None
-    return None
 
 
 def identify(delivery: Delivery, request: SignedRequest) -> Identity:

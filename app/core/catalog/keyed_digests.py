@@ -6,7 +6,7 @@ in its key. A request then costs a look through its headers, one copy of that st
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from app.core.catalog.candidates import finder
@@ -19,6 +19,8 @@ from app.core.catalog.template import compile_template
 
 class _Hashing(Protocol):
     def update(self, data: bytes, /) -> None: ...
+
+    def copy(self) -> "_Hashing": ...
 
     def digest(self) -> bytes: ...
 
@@ -91,12 +93,16 @@ def digesting(mac: Mac, key: bytes) -> Digesting:
     """Make ready what computes the digest of a request under one key."""
     template = compile_template(mac.template)
     pieces = template.pieces
-    start = _start(mac, key)
+    start, finish = _keyed(mac.digest, key) if mac.keyed else (_HASHES[mac.digest], None)
 
     def over_body(request: SignedRequest, _stamp: bytes) -> bytes:
         hashing = start()
         hashing.update(request.body)
-        return hashing.digest()
+        if finish is None:
+            return hashing.digest()
+        outer = finish()
+        outer.update(hashing.digest())
+        return outer.digest()
 
     def over_pieces(request: SignedRequest, stamp: bytes) -> bytes | NotGenuine:
         hashing = start()
@@ -105,13 +111,36 @@ def digesting(mac: Mac, key: bytes) -> Digesting:
             if isinstance(content, NotGenuine):
                 return content
             hashing.update(content)
-        return hashing.digest()
+        if finish is None:
+            return hashing.digest()
+        outer = finish()
+        outer.update(hashing.digest())
+        return outer.digest()
 
     return over_body if template.only_body else over_pieces
 
 
-def _start(mac: Mac, key: bytes) -> Callable[[], _Hashing]:
-    if not mac.keyed:
-        return {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "sha512": hashlib.sha512}[mac.digest]
-    # Copying an HMAC that has taken in its key costs less than hmac.digest, which begins with the key each time.
-    return hmac.new(key, digestmod=mac.digest).copy
+_HASHES: Mapping[str, Callable[[], _Hashing]] = {
+    "sha1": hashlib.sha1,
+    "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+}
+_BLOCK_BYTES = {"sha1": 64, "sha256": 64, "sha512": 128}
+_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
+
+
+def _keyed(digest: str, key: bytes) -> tuple[Callable[[], _Hashing], Callable[[], _Hashing]]:
+    """Begin HMAC (RFC 2104) once for a key: give what copies the inner hash, and the outer one that takes in its result.
+
+    Two copies of hashes that have taken in the key cost half of what one copy of an HMAC object does.
+    """
+    made = _HASHES[digest]
+    if len(key) > _BLOCK_BYTES[digest]:
+        long = made()
+        long.update(key)
+        key = long.digest()
+    padded = key.ljust(_BLOCK_BYTES[digest], b"\0")
+    inner, outer = made(), made()
+    inner.update(padded.translate(_INNER))
+    outer.update(padded.translate(_OUTER))
+    return inner.copy, outer.copy

@@ -12,6 +12,16 @@ Headers = Sequence[tuple[bytes, bytes]]
 """As received: names in lower case, in order, repeated ones included."""
 
 
+class Named(list[tuple[bytes, bytes]]):
+    """Headers among which no name stands twice, so that each can be had by its name without a search."""
+
+    __slots__ = ("by_name",)
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes]) -> None:
+        super().__init__(headers)
+        self.by_name = by_name
+
+
 class SignedRequest(NamedTuple):
     """A request, as far as anybody signs it."""
 
@@ -25,6 +35,17 @@ class SignedRequest(NamedTuple):
     def values(self, name: bytes) -> list[bytes]:
         """Give every value of a header, in order, without the blanks around it."""
         return [value.strip(b" \t") for header, value in self.headers if header == name]
+
+    def first(self, name: bytes) -> bytes | None:
+        """Give the first value of a header, without the blanks around it; None where it is absent or empty."""
+        headers = self.headers
+        if isinstance(headers, Named):
+            value = headers.by_name.get(name)
+            return value.strip(b" \t") or None if value else None
+        for header, value in headers:
+            if header == name:
+                return value.strip(b" \t") or None
+        return None
 
 
 class Credentials(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from app.core.catalog.proof import NotGenuine, SignedRequest
+from app.core.catalog.proof import Named, NotGenuine, SignedRequest
 
 _FIELD = re.compile(r"\{(body|body_sha256|ts|url|uri|method|secret|h:[!-z|~]+)\}")
 
@@ -49,8 +49,14 @@ def compile_template(text: str) -> Template:
 
 def header_of(request: SignedRequest, names: Sequence[bytes]) -> tuple[bytes, bytes] | NotGenuine | None:
     """Give name and value of the first of these headers that is there. One that stands twice is refused."""
+    headers = request.headers
+    if isinstance(headers, Named):
+        for name in names:
+            if value := headers.by_name.get(name, b"").strip(b" \t"):
+                return name, value
+        return None
     for name in names:
-        found = [value for header, value in request.headers if header == name]
+        found = [value for header, value in headers if header == name]
         if len(found) > 1:
             return NotGenuine("header_repeated", f"header {name.decode()} stands more than once")
         if found and (value := found[0].strip(b" \t")):

@@ -19,14 +19,7 @@ def is_credential(name: str) -> bool:
 
 def chosen(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     """Choose the headers that are kept: all but credentials."""
-    kept: list[tuple[str, str]] = []
-    for raw_name, value in headers:
-        name = _REMEMBERED.get(raw_name)
-        if name is None:
-            name = _kept_name(raw_name)
-        if name:
-            kept.append((name, value.decode("latin-1")))
-    return tuple(kept)
+    return tuple([(name, value.decode("latin-1")) for raw_name, value in headers if (name := _KEPT_NAMES[raw_name])])
 
 
 def chosen_with(headers: Sequence[tuple[bytes, bytes]], needed: Collection[str]) -> tuple[tuple[str, str], ...]:
@@ -42,20 +35,24 @@ def chosen_with(headers: Sequence[tuple[bytes, bytes]], needed: Collection[str])
     )
 
 
-_REMEMBERED: dict[bytes, str] = {}
 MOST_REMEMBERED = 1024
 
 
-def _kept_name(raw_name: bytes) -> str:
-    """Give the name under which a header is kept; empty for a credential.
+class _KeptNames(dict[bytes, str]):
+    """The name under which each header is kept; empty for a credential.
 
     The same names come with each request. The bounds keep a stranger from filling the memory with others.
     """
-    text = raw_name.decode("latin-1")
-    name = "" if is_credential(text) else text
-    if len(_REMEMBERED) < MOST_REMEMBERED and len(raw_name) <= LONGEST_REMEMBERED:
-        _REMEMBERED[raw_name] = name
-    return name
+
+    def __missing__(self, raw_name: bytes) -> str:
+        text = raw_name.decode("latin-1")
+        name = "" if is_credential(text) else text
+        if len(self) < MOST_REMEMBERED and len(raw_name) <= LONGEST_REMEMBERED:
+            self[raw_name] = name
+        return name
+
+
+_KEPT_NAMES = _KeptNames()
 
 
 def masked_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -67,7 +67,10 @@ class Waiting:
         """Tell, unless that was done."""
         tell = self.tell
         if tell is not None:
-            self.withdraw()
+            if self.pursued is None and self.alarm is None:
+                self.tell = None
+            else:
+                self.withdraw()
             tell(outcome)
 
 
@@ -116,7 +119,7 @@ class GroupCommit(EventStore):
         for event in events:
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             told.append(future)
-            queued.append(self.submit(event, _into(future), budget_seconds=budget_seconds))
+            queued.append(self.submit(event, _into(future), budget_seconds))
         try:
             results = await asyncio.gather(*told, return_exceptions=True)
         finally:
@@ -127,7 +130,7 @@ class GroupCommit(EventStore):
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
 
-    def submit(self, event: NewEvent, tell: Tell, *, budget_seconds: float | None = None) -> Waiting:
+    def submit(self, event: NewEvent, tell: Tell, budget_seconds: float | None = None) -> Waiting:
         """Queue an event and return; `tell` gets what `append` would give or raise, once and within the budget."""
         loop = self._loop
         if loop is None:
@@ -136,10 +139,7 @@ class GroupCommit(EventStore):
         if budget_seconds is not None and budget_seconds < self._bounds.budget_seconds:
             waiting.alarm = loop.call_later(budget_seconds, waiting.give_up)
         self._queue.append(waiting)
-        due = self._due
-        while due and due[0].tell is None:
-            due.popleft()
-        due.append(waiting)
+        self._due.append(waiting)
         if self._timer is None:
             self._timer = loop.call_at(waiting.due, self._expire)
         if not self._flushing:
@@ -184,10 +184,13 @@ class GroupCommit(EventStore):
             self._flushing.discard(this)
 
     def _take(self) -> list[Waiting]:
+        due = self._due
+        while due and due[0].tell is None:
+            due.popleft()
         batch: list[Waiting] = []
         queue = self._queue
         size = 0
-        while queue and len(batch) < self._bounds.rows:
+        for _ in range(min(len(queue), self._bounds.rows)):
             waiting = queue[0]
             # Who was given up, or withdrew, before anybody took him is not kept.
             if waiting.tell is not None:

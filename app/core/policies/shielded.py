@@ -84,7 +84,8 @@ class Shielded(EventStore):
         self._on_failure = on_failure
         self.lock_outcomes = {"held": 0, "busy": 0, "marked": 0, "unshielded": 0}
         """How often, since the start, the lock gave which answer for a key."""
-        self._in_hand: dict[bytes, list[_Waiter]] = {}
+        self._in_hand: dict[bytes, list[_Waiter] | None] = {}
+        """Keys, each with those who wait for it; None: nobody does."""
         self._counts: dict[EventId, int] = {}
         self._committed: list[Committed] = []
         self._released: list[bytes] = []
@@ -104,12 +105,14 @@ class Shielded(EventStore):
         outcomes: dict[EventId, Outcome | Pending] = {}
         asked: list[NewEvent] = []
         waiters: list[_Waiter] = []
+        in_hand = self._in_hand
         for event in events:
-            waiting = self._in_hand.get(event.key)
-            if waiting is None:
-                self._in_hand[event.key] = []
+            if event.key not in in_hand:
+                in_hand[event.key] = None
                 asked.append(event)
             else:
+                if (waiting := in_hand[event.key]) is None:
+                    waiting = in_hand[event.key] = []
                 waiting.append(_leave(event, waiters, outcomes))
         if asked:
             await self._append_in_hand(asked, waiters, outcomes)
@@ -122,16 +125,21 @@ class Shielded(EventStore):
         kept: dict[bytes, _Kept] = {}
         busy: list[_Waiter] = []
         try:
-            answers = list(zip(asked, await self._ask(asked, flush), strict=True))
-            kept |= {event.key: answer for event, answer in answers if isinstance(answer, _Kept)}
-            proved = [event for event in asked if event.key in kept]
-            busy += [_leave(event, waiters, outcomes) for event, answer in answers if answer is Lock.BUSY]
+            answers = await self._ask(asked, flush)
+            ours = asked
+            if answers is not None:  # seldom: nearly always every key is held
+                judged = list(zip(asked, answers, strict=True))
+                kept |= {event.key: answer for event, answer in judged if isinstance(answer, _Kept)}
+                busy += [_leave(event, waiters, outcomes) for event, answer in judged if answer is Lock.BUSY]
+                ours = [event for event, answer in judged if answer is Lock.HELD]
+            proved = [event for event in asked if event.key in kept] if kept else ()
             if busy:
                 self._spawn(self._append_apart(busy, second_look=True))
-            if ours := [event for event, answer in answers if answer is Lock.HELD]:
-                appended = await self._to_store(ours, flush)
-                outcomes |= {event.id: outcome for event, outcome in zip(ours, appended, strict=True)}
-                kept |= _known(ours, appended)
+            if ours:
+                for event, outcome in zip(ours, await self._to_store(ours, flush), strict=True):
+                    outcomes[event.id] = outcome
+                    if self._in_hand[event.key] is not None and (known := _proof(event, outcome)):
+                        kept[event.key] = known
             outcomes |= {event.id: self._repeated(kept[event.key], event) for event in proved}
         except BaseException:
             for waiter in waiters:
@@ -143,21 +151,22 @@ class Shielded(EventStore):
                 if event.key not in elsewhere:
                     self._let_go(event.key, kept.get(event.key))
 
-    async def _ask(self, events: Sequence[NewEvent], flush: Flush) -> list[Lock | _Kept]:
-        """Ask the lock: what its markers prove, which keys are busy; all others are held, or as good as held."""
+    async def _ask(self, events: Sequence[NewEvent], flush: Flush) -> list[Lock | _Kept] | None:
+        """Ask the lock: what its markers prove, which keys are busy; all others are held, or as good as held.
+
+        None: all of them are.
+        """
         flush.lock_started_ns = time.time_ns()
-        answers: list[Lock | _Kept]
+        answers: list[Lock | _Kept] | None = None
         try:
             locks = await self._lock.acquire([event.key for event in events])
         except Unavailable:
-            answers = [Lock.HELD] * len(events)
             flush.locks = {"unshielded": len(events)}
         else:
-            answers = [self._judged(event, lock, flush) for event, lock in zip(events, locks, strict=True)]
-            counts = {"held": 0, "busy": 0, "marked": 0}
-            for lock in locks:
-                counts["marked" if isinstance(lock, Marker) else "busy" if lock is Lock.BUSY else "held"] += 1
-            flush.locks = counts
+            held, busy = locks.count(Lock.HELD), locks.count(Lock.BUSY)
+            flush.locks = {"held": held, "busy": busy, "marked": len(events) - held - busy}
+            if held < len(events):
+                answers = [self._judged(event, lock, flush) for event, lock in zip(events, locks, strict=True)]
         for outcome, count in flush.locks.items():
             self.lock_outcomes[outcome] += count
         flush.lock_ended_ns = time.time_ns()
@@ -180,11 +189,13 @@ class Shielded(EventStore):
             if not (isinstance(error, RowFault) and len(events) > 1):
                 self._settle((), [event.key for event in events])
             raise
-        known = _known(events, outcomes)
-        self._settle(
-            [Committed(key, Marker(kept.event_id, kept.digest, kept.flush.epoch)) for key, kept in known.items()],
-            [event.key for event in events if event.key not in known],
-        )
+        committed, released = [], []
+        for event, outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, Appended) or outcome.same_body:
+                committed.append(Committed(event.key, Marker(outcome.event_id, event.digest, outcome.flush.epoch)))
+            else:
+                released.append(event.key)
+        self._settle(committed, released)
         story = outcomes[0].flush
         story.lock_started_ns, story.lock_ended_ns, story.locks = (
             asked.lock_started_ns,
@@ -217,6 +228,8 @@ class Shielded(EventStore):
         """Give another process a moment with these keys; then say which of them are proved by now."""
         await asyncio.sleep(SECOND_LOOK_SECONDS)
         answers = await self._ask([waiter.event for waiter in waiters], flush)
+        if answers is None:
+            return []
         return [(waiter, known) for waiter, known in zip(waiters, answers, strict=True) if isinstance(known, _Kept)]
 
     async def _append_part(
@@ -233,16 +246,20 @@ class Shielded(EventStore):
         except OpsConnectError as error:
             _refuse(part, error)
         else:
-            kept |= _known(events, outcomes)
             for waiter, outcome in zip(part, outcomes, strict=True):
+                if known := _proof(waiter.event, outcome):
+                    kept[waiter.event.key] = known
                 if not waiter.outcome.done():
                     waiter.outcome.set_result(outcome)
         return []
 
     def _let_go(self, key: bytes, kept: _Kept | None) -> None:
         """Free the key in this process, and answer those who waited for it."""
+        waiters = self._in_hand.pop(key)
+        if waiters is None:
+            return
         unproved = []
-        for waiter in self._in_hand.pop(key):
+        for waiter in waiters:
             if kept is not None and kept.digest == waiter.event.digest:
                 self._answer(waiter, kept)
             elif not waiter.outcome.done():
@@ -316,13 +333,11 @@ def _leave(event: NewEvent, waiters: list[_Waiter], outcomes: dict[EventId, Outc
     return waiter
 
 
-def _known(events: Sequence[NewEvent], outcomes: Sequence[Outcome]) -> dict[bytes, _Kept]:
-    """Say what the outcomes prove; a duplicate with another body names the first event, but not what is in it."""
-    return {
-        event.key: _Kept(outcome.event_id, event.digest, outcome.flush)
-        for event, outcome in zip(events, outcomes, strict=True)
-        if isinstance(outcome, Appended) or outcome.same_body
-    }
+def _proof(event: NewEvent, outcome: Outcome) -> _Kept | None:
+    """Say what an outcome proves; a duplicate with another body names the first event, but not what is in it."""
+    if isinstance(outcome, Appended) or outcome.same_body:
+        return _Kept(outcome.event_id, event.digest, outcome.flush)
+    return None
 
 
 def _refuse(waiters: Sequence[_Waiter], error: OpsConnectError) -> None:

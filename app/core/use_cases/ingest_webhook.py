@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.core.catalog import handshakes
-from app.core.catalog.events import Received, event_of, lead_event
+from app.core.catalog.events import event_of, lead_event
 from app.core.catalog.handshakes import HandshakeAnswer
 from app.core.catalog.proof import Genuine, Headers, KeyWanted, NotGenuine, SignedRequest
 from app.core.catalog.provider import Answer as Prescribed
@@ -162,12 +162,13 @@ class IngestWebhook:
         """
         decision = _decided(ready, request)
         if isinstance(decision, _Event):
-            delivery, prescribed = request.delivery, decision.prescribed
+            event, prescribed = decision
+            delivery = request.delivery
 
             def settled(outcome: Outcome | OpsConnectError) -> None:
                 answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery, prescribed))
 
-            self.store.submit(decision.event, settled, budget_seconds=ready.budget_seconds)
+            self.store.submit(event, settled, ready.budget_seconds)
             return True
         if isinstance(decision, KeyWanted) or (isinstance(decision, Challenged) and decision.answer.stores_secret):
             return False
@@ -238,8 +239,8 @@ def _decided(ready: Ready, request: WebhookRequest) -> _Decision:
         raise Unavailable(ready.missing)
     if isinstance(verdict, NotGenuine):
         return _not_genuine(ready, request, verdict)
-    received = Received(source, verdict, delivery.started_ns, delivery.trace.traceparent)
-    event = lead_event(signed, received) if request.lead else event_of(ready.identify, signed, received)
+    received = source, verdict, delivery.started_ns, delivery.trace.traceparent
+    event = lead_event(signed, *received) if request.lead else event_of(ready.identify, signed, *received)
     if not isinstance(event, NewEvent):
         delivery.detail = "; ".join(map(str, event))
         return Refused("invalid_lead", event)
