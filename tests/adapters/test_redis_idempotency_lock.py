@@ -1,8 +1,7 @@
 """What only the lock in Redis has: a server flushed, restarted, frozen or killed, or with other people's values."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from random import Random
 from secrets import token_bytes
 from typing import Any
@@ -15,12 +14,11 @@ from app.adapters.redis.idempotency_lock import RedisIdempotencyLock
 from app.core.domain.errors import Invalid, Unavailable
 from app.core.domain.ids import event_id
 from app.core.ports.idempotency_lock import Committed, Lock, Marker
+from tests.redis_locks import SOON_SECONDS, UNHURRIED, leave, marked, unavailable_within, until
 from tests.redis_server import PASSWORD, RedisServer
 
 HELD, BUSY = Lock.HELD, Lock.BUSY
 PREFIX = b"opsconnect:delivery:"
-BUDGET_SECONDS = 0.2
-SOON_SECONDS = 0.3
 
 OpenLock = Callable[..., RedisIdempotencyLock]
 
@@ -53,46 +51,51 @@ async def admin(server: RedisServer) -> AsyncIterator[Redis]:
         yield client
 
 
-UNHURRIED = {"connect_seconds": 5.0, "operation_seconds": 5.0}
-
-
-def marked(count: int) -> dict[bytes, Marker]:
-    """Keys with a marker each that is like no other."""
-    return {token_bytes(32): Marker(event_id(place << 40), token_bytes(32), f"epoch {place}") for place in range(count)}
-
-
-async def leave(lock: RedisIdempotencyLock, markers: dict[bytes, Marker]) -> None:
-    await lock.settle([Committed(key, marker) for key, marker in markers.items()], [])
-
-
-async def unavailable_within(seconds: float, call: Awaitable[object]) -> str:
-    """The text of the error, which has to come in time."""
-    started = time.monotonic()
-    with pytest.raises(Unavailable) as caught:
-        await call
-    assert time.monotonic() - started <= seconds
-    return str(caught.value)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for what no event tells of."""
-    deadline = time.monotonic() + 10
-    while not await condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
-
-
 async def test_a_batch_is_one_round_trip(open_lock: OpenLock, admin: Redis) -> None:
+    """A plain command a key, all of them in one piece of what the server reads (up to 16 kB at once)."""
     lock = open_lock(**UNHURRIED)
     await lock.acquire([token_bytes(32)])
     await leave(lock, marked(1))
     await admin.config_resetstat()
-    batch = marked(256)
+    batch = marked(64)
     await lock.acquire(list(batch))
     await leave(lock, batch)
+    assert (await admin.info("stats"))["total_reads_processed"] == 2 + 1
     asked = await admin.info("commandstats")
-    assert asked["cmdstat_evalsha"]["calls"] == 2
-    assert "cmdstat_eval" not in asked
+    assert asked["cmdstat_set"]["calls"] == 2 * 64
+    assert not {"cmdstat_eval", "cmdstat_evalsha", "cmdstat_get", "cmdstat_pexpire"} & set(asked)
+
+
+async def test_a_mixed_batch_is_answered_key_by_key(open_lock: OpenLock, admin: Redis) -> None:
+    """Free, own, another's and marked keys, and other people's; those that are held have their full time."""
+    lock, other = open_lock(lock_seconds=30, **UNHURRIED), open_lock(**UNHURRIED)
+    fresh = [token_bytes(32) for _ in range(16)]
+    free, own, busy, lists = fresh[:4], fresh[4:8], fresh[8:12], fresh[12:]
+    markers = marked(4)
+    await lock.acquire(own)
+    await other.acquire(busy)
+    await leave(other, markers)
+    for key in lists:
+        await admin.rpush(PREFIX + key, "a list")
+    for key in own:
+        await admin.pexpire(PREFIX + key, 5_000)
+    asked = [*free, *own, *busy, *lists, *markers, free[0], own[0]]
+    expected = dict.fromkeys(free + own, HELD) | dict.fromkeys(busy + lists, BUSY) | markers
+    Random(1).shuffle(asked)
+    assert list(await lock.acquire(asked)) == [expected[key] for key in asked]
+    for key in free + own:
+        assert await admin.pttl(PREFIX + key) > 25_000
+
+
+async def test_5000_keys_are_one_batch(open_lock: OpenLock, admin: Redis) -> None:
+    """More than the sockets take at once, in either direction."""
+    lock, other = open_lock(**UNHURRIED), open_lock(**UNHURRIED)
+    batch = marked(5_000)
+    assert list(await lock.acquire(list(batch))) == [HELD] * 5_000
+    assert list(await other.acquire(list(batch))) == [BUSY] * 5_000
+    await leave(lock, batch)
+    assert list(await lock.acquire(list(batch))) == list(batch.values())
+    assert await admin.dbsize() == 5_000
 
 
 async def test_locks_and_markers_expire_by_themselves(open_lock: OpenLock, admin: Redis) -> None:
@@ -162,6 +165,7 @@ async def test_a_piece_of_the_wrong_length_is_refused_before_it_shifts_the_other
     good = Marker(event_id(1), bytes(32), "")
     for call in (
         lock.acquire([bytes(32), bytes(31)]),
+        lock.acquire([bytes(33), bytes(31)]),
         lock.settle([], [bytes(33)]),
         lock.settle([Committed(bytes(31), good)], []),
         lock.settle([Committed(bytes(32), good._replace(digest=bytes(20)))], []),

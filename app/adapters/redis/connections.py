@@ -6,22 +6,29 @@ there and the next question goes out on another socket. When one connection fail
 whatever cut it off has most likely cut them off too, and each of them would cost another budget to find out.
 Nothing is retried: callers do without Redis instead of waiting for it.
 
-redis-py's connections are used without its client and pool: those wrap each call in tasks, retries and counters that
-cost more than the call, and their wait for a free connection has a budget of its own.
+redis-py makes the connections, with their TLS and password; its client and pool are not used: those wrap each call in
+tasks, retries and counters that cost more than the call, and their wait for a free connection has a budget of its own.
+Nor is its parser: most answers are known beforehand, and comparing bytes is cheaper than reading replies one by one.
 """
 
 import asyncio
 import contextlib
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 
+from hiredis import Reader
+from redis._parsers import BaseParser
 from redis.asyncio.connection import Connection, parse_url
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoScriptError, RedisError, ResponseError
 
 from app.core.domain.errors import Fault, Invalid, Unavailable
 
 LONGEST_QUOTE = 200
 """Characters of Redis's own words that an error repeats."""
+READ_BYTES = 65_536
+"""The most that is taken from a socket's stream at once."""
+
+_INCOMPLETE = object()
 
 
 class Script:
@@ -53,11 +60,27 @@ class RedisConnections:
 
     async def ping(self) -> None:
         """Make one round trip. Raises `Unavailable`."""
-        await self._call((b"PING",))
+        await self._call(_Asked(_packed((b"PING",)), usual=b"+PONG\r\n"))
 
-    async def run(self, script: Script, *arguments: bytes) -> Any:
+    def deadline(self) -> float:
+        """Start a budget now, for calls that share one: its end by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._operation_seconds
+
+    async def run(self, script: Script, *arguments: bytes, by: float | None = None) -> Any:
         """Run a script. One round trip, two if the server has not seen the script yet. Raises `Unavailable`."""
-        return await self._call(script.by_digest + arguments, script.whole + arguments)
+        asked = _Asked(_packed(script.by_digest + arguments))
+        [answer] = await self._call(asked, by, if_unknown=script.whole + arguments)
+        return answer
+
+    async def exchange(
+        self, packed: bytes, count: int, usual: bytes, *, forgiven: str | None = None, by: float | None = None
+    ) -> list[Any]:
+        """Send so many packed commands in one write, and give their replies: none if together they are `usual`.
+
+        The first error among the replies is raised as `Unavailable`; but those whose code is `forgiven` are given as
+        replies, each in its place. Some commands may have been carried out, whatever is raised.
+        """
+        return await self._call(_Asked(packed, count, usual, forgiven), by)
 
     async def close(self) -> None:
         """Close every connection; one in use when its call ends. Calls from now on raise `Unavailable`."""
@@ -67,35 +90,35 @@ class RedisConnections:
                 for connection in self._idle:
                     await connection.disconnect()
 
-    async def _call(self, command: tuple[bytes, ...], if_unknown: tuple[bytes, ...] | None = None) -> Any:
+    async def _call(
+        self, asked: "_Asked", by: float | None = None, if_unknown: tuple[bytes, ...] | None = None
+    ) -> list[Any]:
         """Ask within the budget, and translate whatever goes wrong: the only place that does."""
         try:
-            async with asyncio.timeout(self._operation_seconds), self._slots:
-                return await self._ask(command, if_unknown)
+            async with asyncio.timeout_at(self.deadline() if by is None else by), self._slots:
+                return await self._ask(asked, if_unknown)
         # RuntimeError: uvloop's way to say that a socket was closed meanwhile.
         except (RedisError, OSError, RuntimeError) as error:
             for connection in self._idle:
                 await connection.disconnect(nowait=True)
             raise Unavailable(self._explain(error)) from error
 
-    async def _ask(self, command: tuple[bytes, ...], if_unknown: tuple[bytes, ...] | None) -> Any:
+    async def _ask(self, asked: "_Asked", if_unknown: tuple[bytes, ...] | None) -> list[Any]:
         connection = self._idle.pop()
-        transport = None
+        writer = None
         try:
             await self._make_ready(connection)
-            transport = _transport(connection)
-            await connection.send_packed_command(_packed(command), check_health=False)
+            reader, writer = _streams(connection)
             try:
-                return await connection.read_response()
+                return await _exchange(reader, writer, asked)
             except NoScriptError:
                 if if_unknown is None:
                     raise
-            await connection.send_packed_command(_packed(if_unknown), check_health=False)
-            return await connection.read_response()
+            return await _exchange(reader, writer, _Asked(_packed(if_unknown)))
         except BaseException:
-            if transport is not None:
+            if writer is not None:
                 # A plain close would first wait for a frozen peer to read what is not sent yet.
-                transport.abort()
+                writer.transport.abort()
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -123,6 +146,8 @@ class RedisConnections:
             )
         if isinstance(error, AuthenticationError):
             return f"Redis at {self.address} refused the user or password of its URL: correct it ({said})"
+        if isinstance(error, ResponseError) and said == "syntax error":
+            return f"Redis at {self.address} is too old, it does not know a command: use Redis 7.0 or newer, or Valkey"
         if isinstance(error, ResponseError):
             return f"Redis at {self.address} refused a command: mend its configuration or its state ({said})"
         return f"Redis at {self.address} cannot be reached: start it, or correct its URL ({said})"
@@ -155,10 +180,63 @@ def _connection(url: str) -> Connection:
         raise Invalid([fault]) from None
 
 
-def _transport(connection: Connection) -> asyncio.WriteTransport | None:
-    writer = connection._writer  # noqa: SLF001 (redis-py closes, and has no public way to abort)
-    return None if writer is None else writer.transport
+class _Asked(NamedTuple):
+    """What is sent in one write, and what is known beforehand of the answer."""
+
+    packed: bytes
+    replies: int = 1
+    usual: bytes = b""
+    forgiven: str | None = None
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: _Asked) -> list[Any]:
+    """Send, and read until all replies are complete. No byte of them is left for whoever asks next."""
+    # Without a wait until it is sent: Redis may answer the first commands before it takes the last.
+    writer.write(asked.packed)
+    said = await _more(reader)
+    while said != asked.usual and asked.usual.startswith(said):
+        said += await _more(reader)
+    return [] if said == asked.usual else await _replies(reader, said, asked)
+
+
+async def _replies(reader: asyncio.StreamReader, said: bytes, asked: _Asked) -> list[Any]:
+    """Read the replies one by one, of which this much was said already."""
+    parser = Reader(protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_INCOMPLETE)
+    parser.feed(said)
+    replies: list[Any] = []
+    while len(replies) < asked.replies:
+        reply = parser.gets()
+        if reply is _INCOMPLETE:
+            parser.feed(await _more(reader))
+        else:
+            replies.append(reply)
+    if parser.has_data():
+        raise InvalidResponse("it said more than it was asked")
+    for reply in replies:
+        if isinstance(reply, Exception) and str(reply).partition(" ")[0] != asked.forgiven:
+            raise reply
+    return replies
+
+
+async def _more(reader: asyncio.StreamReader) -> bytes:
+    said = await reader.read(READ_BYTES)
+    if not said:
+        raise ConnectionError("it closed the connection")
+    return said
+
+
+def _streams(connection: Connection) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    # redis-py has no public way to a plain exchange of bytes, nor to abort.
+    reader, writer = connection._reader, connection._writer  # noqa: SLF001
+    if reader is None or writer is None:
+        raise ConnectionError("it closed the connection")
+    return reader, writer
+
+
+def bulks(*words: bytes) -> bytes:
+    """Write words as a command has them: each with its length."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:
-    return b"*%d\r\n%b" % (len(command), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in command]))
+    return b"*%d\r\n%b" % (len(command), bulks(*command))

@@ -1,19 +1,20 @@
-"""Locks and markers in Redis, one key each: a batch is one question and mostly an empty answer.
+"""Locks and markers in Redis, one key each: a batch is one write of plain commands and mostly one known answer.
 
 The value under `opsconnect:delivery:` + the 32 raw bytes of a delivery key is either a lock, `L` and the holder's
-random token, or a marker, `M` with event id (36), body digest (32) and epoch (the rest). Keys travel as one blob that
-the script slices; the answer to `acquire` names only the keys that were not simply taken. So the cost of a batch in
-this process hardly depends on its size.
+random token, or a marker, `M` with event id (36), body digest (32) and epoch (the rest). To take keys is one
+`SET … NX GET PX` each, to leave markers one `SET … PX` each, all of a batch in one write: a plain command costs Redis
+about half of the same in a script. Where every key was free, or every marker was left, the answer is known beforehand
+and compared as a whole. Scripts do what has to look at a value first: free a lock, and start one's own lock anew.
 
-The scripts name keys that they were not declared (they come out of the blob). That is fine on one server, or one
-primary that fails over behind one address; a Redis Cluster is not supported. Redis 6.2 or newer, and Valkey.
+A batch goes to one server, or one primary that fails over behind one address; a Redis Cluster is not supported.
+Redis 7.0 or newer (NX together with GET), and Valkey.
 """
 
 import re
 from collections.abc import Sequence
 from secrets import token_bytes
 
-from app.adapters.redis.connections import RedisConnections, Script
+from app.adapters.redis.connections import RedisConnections, Script, bulks
 from app.adapters.redis.probe import RedisProbe
 from app.core.domain.ids import EventId
 from app.core.ports.idempotency_lock import Committed, IdempotencyLock, Lock, Marker
@@ -22,9 +23,13 @@ DIGEST_BYTES = 32
 """The size of a delivery key and of a body's digest; the scripts know it too."""
 EVENT_ID_CHARS = 36
 
-# SET … NX GET in one command would need Redis 7. Our own lock starts anew, so that HELD always promises the full time.
-# What somebody else put there, of whatever type, must not break the batch: it counts as another's lock.
-_ACQUIRE = Script("""
+_KEY = b"$52\r\nopsconnect:delivery:"
+_FREE, _OK = b"$-1\r\n", b"+OK\r\n"
+_FOREIGN_TYPE = "WRONGTYPE"
+
+# For keys that hold our own token: the lock starts anew, so that HELD always promises the full time. Each may have run
+# out since it was seen, and may be anybody's or nobody's by now; so it is taken or judged as any other.
+_TAKE_AGAIN = Script("""
 local keys, own, ttl = ARGV[1], ARGV[2], ARGV[3]
 local others = {}
 for first = 1, #keys, 32 do
@@ -43,17 +48,11 @@ end
 return others
 """)
 
-# Markers first: a key both committed and released stays marked. A lock is freed only by its own token: it may have run
-# out, and another process may hold the key by now. One epoch stands for all, several are one each.
-_SETTLE = Script("""
-local own, ttl, released, keys, ids, digests = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-for i = 0, #keys / 32 - 1 do
-  local marker = 'M' .. string.sub(ids, i * 36 + 1, i * 36 + 36) .. string.sub(digests, i * 32 + 1, i * 32 + 32)
-  local key = 'opsconnect:delivery:' .. string.sub(keys, i * 32 + 1, i * 32 + 32)
-  redis.call('SET', key, marker .. (ARGV[7 + i] or ARGV[7]), 'PX', ttl)
-end
-for first = 1, #released, 32 do
-  local key = 'opsconnect:delivery:' .. string.sub(released, first, first + 31)
+# A lock is freed only by its own token: it may have run out, and another process may hold the key by now.
+_RELEASE = Script("""
+local keys, own = ARGV[1], ARGV[2]
+for first = 1, #keys, 32 do
+  local key = 'opsconnect:delivery:' .. string.sub(keys, first, first + 31)
   if redis.pcall('GET', key) == own then redis.call('DEL', key) end
 end
 """)
@@ -82,50 +81,76 @@ class RedisIdempotencyLock(IdempotencyLock):
         self.probe = RedisProbe(self._connections)
         self._own = b"L" + token_bytes(16)
         self._lock_ms = _milliseconds(lock_seconds)
-        self._marker_ms = _milliseconds(marker_seconds)
+        self._take = b"*7\r\n" + bulks(b"SET") + _KEY, b"\r\n" + bulks(self._own, b"NX", b"GET", b"PX", self._lock_ms)
+        self._mark = b"*5\r\n" + bulks(b"SET") + _KEY, b"\r\n" + bulks(b"PX", _milliseconds(marker_seconds))
 
     async def acquire(self, keys: Sequence[bytes]) -> Sequence[Lock | Marker]:
         """Within the budget, always; a call that timed out may still take its keys when Redis gets to it."""
         if not keys:
             return []
-        others = await self._connections.run(_ACQUIRE, _blob(keys), self._own, self._lock_ms)
-        answers: list[Lock | Marker] = [Lock.HELD] * len(keys)
-        for place, value in zip(others[::2], others[1::2], strict=True):
-            answers[place] = _marker(value) or Lock.BUSY
+        _check_sizes(keys, DIGEST_BYTES, "delivery key")
+        by = self._connections.deadline()
+        before, after = self._take
+        packed = before + (after + before).join(keys) + after
+        count = len(keys)
+        values = await self._connections.exchange(packed, count, _FREE * count, forgiven=_FOREIGN_TYPE, by=by)
+        answers: list[Lock | Marker] = [Lock.HELD] * count
+        own = []
+        for place, value in enumerate(values):
+            if value == self._own:
+                own.append(place)
+            elif value is not None:
+                answers[place] = _judged(value)
+        if own:
+            # Rare: the same process appends again what a row's fault has thrown back.
+            blob = b"".join([keys[place] for place in own])
+            others = await self._connections.run(_TAKE_AGAIN, blob, self._own, self._lock_ms, by=by)
+            for place, value in zip(others[::2], others[1::2], strict=True):
+                answers[own[place]] = _judged(value)
         return answers
 
     async def settle(self, committed: Sequence[Committed], released: Sequence[bytes]) -> None:
         """Within the budget, always; a call that timed out may still come true late: what it says stays true."""
+        _check_sizes(released, DIGEST_BYTES, "delivery key")
+        by = self._connections.deadline()
+        # Markers first: a key both committed and released stays marked.
         if committed:
-            keys, markers = zip(*committed, strict=True)
-            event_ids, digests, epochs = zip(*markers, strict=True)
-            ids = "".join(event_ids).encode("ascii")
-            packed = [_blob(keys), _sized(ids, EVENT_ID_CHARS * len(keys), "event id"), _blob(digests)]
-            packed += [epoch.encode("utf-8", "surrogatepass") for epoch in _one_or_all(epochs)]
-        elif released:
-            packed = [b"", b"", b""]
-        else:
-            return
-        await self._connections.run(_SETTLE, self._own, self._marker_ms, _blob(released), *packed)
+            packed, count = self._markers(committed), len(committed)
+            await self._connections.exchange(packed, count, _OK * count, by=by)
+        if released:
+            await self._connections.run(_RELEASE, b"".join(released), self._own, by=by)
+
+    def _markers(self, committed: Sequence[Committed]) -> bytes:
+        keys, markers = zip(*committed, strict=True)
+        event_ids, digests, epochs = zip(*markers, strict=True)
+        _check_sizes(keys, DIGEST_BYTES, "delivery key")
+        _check_sizes(event_ids, EVENT_ID_CHARS, "event id")
+        _check_sizes(digests, DIGEST_BYTES, "digest")
+        if len(set(epochs)) > 1:  # rare: the database was restarted between two commits
+            return b"".join([self._markers([one]) for one in committed])
+        epoch: bytes = epochs[0].encode("utf-8", "surrogatepass")
+        before, after = self._mark
+        middle = b"\r\n$%d\r\nM" % (1 + EVENT_ID_CHARS + DIGEST_BYTES + len(epoch))
+        pieces = [
+            key + middle + event_id.encode("ascii") + digest
+            for key, event_id, digest in zip(keys, event_ids, digests, strict=True)
+        ]
+        return before + (epoch + after + before).join(pieces) + epoch + after
 
     async def close(self) -> None:
         """Close the connections. Locks that are held free themselves."""
         await self._connections.close()
 
 
-def _blob(pieces: Sequence[bytes]) -> bytes:
-    return _sized(b"".join(pieces), DIGEST_BYTES * len(pieces), "delivery key or digest")
-
-
-def _sized(blob: bytes, size: int, what: str) -> bytes:
-    """Check what the script will slice: one piece of another length would shift all that follow onto wrong keys."""
-    if len(blob) != size:
+def _check_sizes(pieces: Sequence[bytes] | Sequence[str], size: int, what: str) -> None:
+    """Refuse a piece of another length before anything is sent: it would shift what follows onto wrong keys."""
+    if set(map(len, pieces)) - {size}:
         raise ValueError(f"a {what} has the wrong length")
-    return blob
 
 
-def _one_or_all(epochs: Sequence[str]) -> Sequence[str]:
-    return epochs[:1] if len(set(epochs)) == 1 else epochs
+def _judged(value: object) -> Lock | Marker:
+    """Say what a key means that is not ours; also what somebody else put there, of whatever type, is another's lock."""
+    return (_marker(value) if isinstance(value, bytes) else None) or Lock.BUSY
 
 
 def _marker(value: bytes) -> Marker | None:
