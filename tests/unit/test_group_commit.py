@@ -265,7 +265,7 @@ async def test_nothing_of_answered_callers_is_kept_in_memory(inner: CommandedSto
     assert group.waiting == 0
     assert len(group._due) <= 200
     await group.append([new_event("one more")])
-    assert len(group._due) == 1
+    assert len(group._due) <= 1
 
 
 class Deferring(EventStore):

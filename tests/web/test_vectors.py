@@ -98,7 +98,7 @@ async def door(
     app = WebhookDoor(ingest, told, sources, rates, 25_000_000, nowhere, clock)
     lane = ExpressLane(ingest, told, rates, body_limit_bytes=25_000_000, clock_ns=clock) if express else None
     watch = Watch(Limits(), Refusals(), Admission(1000, 100_000_000))
-    protocol: Any = partial(GuardedHttp, watch, HeadReader(Caps()), lane)
+    protocol: Any = partial(GuardedHttp, watch, HeadReader(watch.limits.caps), lane)
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = uvicorn.server.ServerState()

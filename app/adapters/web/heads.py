@@ -41,7 +41,7 @@ class Head:
 
     __slots__ = ("first", "headers", "length", "upgrade")
 
-    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool) -> None:  # noqa: FBT001
+    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool) -> None:
         self.first = first
         self.headers = headers
         """As they came, names in lower case, without the blanks around values; `Named` where each stands but once."""

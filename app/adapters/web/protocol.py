@@ -137,7 +137,7 @@ class GuardedHttp(HttpToolsProtocol):
             self._refuse("malformed_request")
 
     def _take_at_once(self, data: bytes) -> bool:
-        """Take what nearly everything is: one whole webhook and nothing else. False: it is not, and nothing was done."""
+        """Take what nearly everything is: one whole webhook, nothing else. False: it is not, and nothing was done."""
         end = data.find(b"\r\n\r\n") + 4
         express = self._express
         if end < 4 or express is None or self.flow.write_paused:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from hashlib import sha256
+
 from app.core.catalog.identification import Identifier
 from app.core.catalog.proof import Genuine, SignedRequest
 from app.core.domain.credentials import chosen

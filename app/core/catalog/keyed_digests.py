@@ -130,7 +130,7 @@ _INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C fo
 
 
 def _keyed(digest: str, key: bytes) -> tuple[Callable[[], _Hashing], Callable[[], _Hashing]]:
-    """Begin HMAC (RFC 2104) once for a key: give what copies the inner hash, and the outer one that takes in its result.
+    """Begin HMAC (RFC 2104) once for a key: give what copies the inner hash, and the outer one for its result.
 
     Two copies of hashes that have taken in the key cost half of what one copy of an HMAC object does.
     """
