@@ -10,12 +10,13 @@ that two batches cannot deadlock on them.
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from operator import attrgetter
 from typing import cast
 
 import asyncpg
-import orjson
 
 from app.adapters.postgres.connections import Connections, Session
+from app.adapters.postgres.event_rows import APPEND, Argument, arguments_of, headers_json
 from app.core.domain.errors import OutcomeUnknown, Unavailable
 from app.core.domain.event import NewEvent
 from app.core.domain.ids import EventId
@@ -27,35 +28,6 @@ MOST_CONFLICTS_KEPT = 10
 # whole lock budget again at each level.
 IMPATIENT_FOR_SECONDS = 1.5
 IMPATIENT_LOCK_TIMEOUT = "40ms"
-
-APPEND = """
-WITH delivery AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[],
-        $8::text[], $9::text[], $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[])
-    AS t(id, source, provider, key, delivery_id, type, received_at,
-         headers, content_type, body, digest, verification, traceparent, quarantine)
-), won AS (
-    INSERT INTO delivery_keys (key, event_id, digest, received_at)
-    SELECT key, id, digest, received_at FROM delivery
-    ON CONFLICT (key) DO NOTHING
-    RETURNING event_id
-), kept AS (
-    INSERT INTO events (id, source, provider, type, received_at, delivery_id, digest, content_type, verification,
-                        traceparent, headers, body)
-    SELECT id, source, provider, type, received_at, delivery_id, digest, content_type, verification,
-           traceparent, headers::json, body
-    FROM delivery JOIN won ON won.event_id = delivery.id
-), waiting AS (
-    INSERT INTO inbox (event_id, source)
-    SELECT id, source FROM delivery JOIN won ON won.event_id = delivery.id WHERE quarantine IS NULL
-), set_aside AS (
-    INSERT INTO event_states (event_id, state, reason)
-    SELECT id, 'quarantined', quarantine FROM delivery JOIN won ON won.event_id = delivery.id
-    WHERE quarantine IS NOT NULL
-)
-SELECT count(*) FROM won
-"""
 
 FIND_FIRST = "SELECT key, event_id, digest FROM delivery_keys WHERE key = ANY($1::bytea[])"
 
@@ -105,12 +77,12 @@ class PostgresEventStore(EventStore):
             return []
         flush = Flush(size=len(events), append_started_ns=time.time_ns())
         outcomes: dict[EventId, Outcome] = {}
-        left = sorted(events, key=lambda event: event.key)
+        left = sorted(events, key=attrgetter("key"))
         async with self._connections.session() as session:
             # Twice is enough: for a third round a key would have to expire between two statements, twice.
             for _ in range(2):
                 if await self._insert(session, left) == len(left):
-                    outcomes.update((event.id, Appended(event.id, flush)) for event in left)
+                    outcomes.update({event.id: Appended(event.id, flush) for event in left})
                     break
                 left = await self._look_up(session, left, outcomes, flush)
                 if not left:
@@ -123,26 +95,26 @@ class PostgresEventStore(EventStore):
 
     async def _insert(self, session: Session, events: Sequence[NewEvent]) -> int:
         """Insert; give the number of those that won their key."""
-        columns = _columns(events)
+        arguments = arguments_of(events)
         try:
-            return await self._execute(session, len(events), columns)
+            return await self._execute(session, len(events), arguments)
         except asyncpg.CheckViolationError as error:
             # "no partition of relation": anything else that a row violates names a constraint.
             if error.constraint_name is not None or error.table_name not in {"events", "event_states"}:
                 raise
             await self._make_days(session, events)
-            return await self._execute(session, len(events), columns)
+            return await self._execute(session, len(events), arguments)
 
-    async def _execute(self, session: Session, size: int, columns: list[list[object]]) -> int:
+    async def _execute(self, session: Session, size: int, arguments: Sequence[Argument]) -> int:
         if size == 1 or time.monotonic() > self._impatient_until:
             try:
-                return cast("int", await session.fetchval(APPEND, *columns))
+                return cast("int", await session.fetchval(APPEND, *arguments))
             except asyncpg.LockNotAvailableError:
                 self._impatient_until = time.monotonic() + IMPATIENT_FOR_SECONDS
                 raise
         async with session.transaction():
             await session.execute(f"SET LOCAL lock_timeout = '{IMPATIENT_LOCK_TIMEOUT}'")
-            return cast("int", await session.fetchval(APPEND, *columns))
+            return cast("int", await session.fetchval(APPEND, *arguments))
 
     async def _make_days(self, session: Session, events: Sequence[NewEvent]) -> None:
         try:
@@ -197,7 +169,7 @@ class PostgresEventStore(EventStore):
                     [event.digest for _, event in conflicts],
                     [event.received_at for _, event in conflicts],
                     [event.content_type for _, event in conflicts],
-                    [_headers(event) for _, event in conflicts],
+                    [headers_json(event.headers) for _, event in conflicts],
                     [event.body for _, event in conflicts],
                     MOST_CONFLICTS_KEPT,
                 )
@@ -214,21 +186,3 @@ class PostgresEventStore(EventStore):
         if counts:
             async with self._connections.session() as session:
                 await self._record(session, {event_id: (count, 0) for event_id, count in counts.items()}, ())
-
-
-def _headers(event: NewEvent) -> str:
-    return orjson.dumps(event.headers).decode()
-
-
-def _columns(events: Sequence[NewEvent]) -> list[list[object]]:
-    """Turn rows into the arrays of APPEND, in its order. `unnest` fills an empty one up with NULL."""
-    turned: list[list[object]] = [list(column) for column in zip(*events, strict=True)]
-    turned[_HEADERS] = [_headers(event) for event in events]
-    for place in _OFTEN_NULL:
-        if turned[place].count(None) == len(events):
-            turned[place] = []
-    return turned
-
-
-_HEADERS = NewEvent._fields.index("headers")
-_OFTEN_NULL = tuple(NewEvent._fields.index(name) for name in ("type", "quarantine"))
