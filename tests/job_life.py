@@ -202,7 +202,7 @@ class JobLife(RuleBasedStateMachine):
         if move is Move.RERUN:
             if job.status is JobStatus.COMPLETED:
                 job.run, job.steps, job.result = job.run + 1, FRESH, None
-            job.steps, job.losses = resumed(job.steps), 0
+            job.steps, job.losses, job.later = resumed(job.steps), 0, False
         job.move(move)
         assert moved == Moved(job.status)
         if move is Move.RERUN:
