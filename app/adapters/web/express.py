@@ -24,7 +24,7 @@ from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookReq
 
 _log = logging.getLogger(__name__)
 
-MOST_IN_A_TURN = 8
+MOST_IN_A_TURN = 16
 """More would hold everybody else up: new connections, answers that are ready, health."""
 
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer"})

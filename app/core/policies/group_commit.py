@@ -204,6 +204,7 @@ class GroupCommit(EventStore):
         return batch
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
+        loop = cast("asyncio.AbstractEventLoop", self._loop)
         parts = deque([batch])
         while parts:
             # Time may run out on the way when many rows are blocked; those left over have their answer by then.
@@ -231,7 +232,8 @@ class GroupCommit(EventStore):
                 asyncio.get_running_loop().call_exception_handler(context)
                 return
             else:
-                _hand_over(part, outcomes)
+                # In the loop's next turn: by then the next batch is on its way, and the store works while these are told.
+                loop.call_soon(_hand_over, part, outcomes)
 
     def _expire(self) -> None:
         """Tell everybody whose budget is used up; then wait for the next to fall due."""
