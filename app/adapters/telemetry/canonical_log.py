@@ -48,28 +48,29 @@ class CanonicalLog:
 
     def line(self, delivery: Delivery) -> bytes | None:
         """Make the line of a request, without its newline; None where its level is not logged."""
-        level = _level(delivery.status)
+        status, flush = delivery.status, delivery.flush
+        level = "info" if 100 <= status < 400 else "error" if status >= 500 else "warning"
         if _RANK[level] < self._least:
             return None
-        flush = delivery.flush
+        ended_ns = delivery.ended_ns
         line: Line = {
-            "timestamp": self._time(delivery.ended_ns or delivery.started_ns),
+            "timestamp": self._time(ended_ns or delivery.started_ns),
             "level": level,
             "event": catalog.WEBHOOK_ANSWERED.name,
             "source": delivery.source,
             "event_id": delivery.event_id,
             "outcome": delivery.outcome,
-            "status": delivery.status,
+            "status": status,
             "bytes": delivery.size,
         }
         if delivery.verify_started_ns:
-            line["verify_ms"] = _ms(delivery.verify_started_ns, delivery.verify_ended_ns)
+            line["verify_ms"] = (delivery.verify_ended_ns - delivery.verify_started_ns) // 1000 / 1000
         if flush is not None:
             if flush.lock_started_ns:
-                line["lock_ms"] = _ms(flush.lock_started_ns, flush.lock_ended_ns)
+                line["lock_ms"] = (flush.lock_ended_ns - flush.lock_started_ns) // 1000 / 1000
             if flush.append_started_ns:
-                line["append_ms"] = _ms(flush.append_started_ns, flush.append_ended_ns)
-        line["total_ms"] = _ms(delivery.started_ns, delivery.ended_ns)
+                line["append_ms"] = (flush.append_ended_ns - flush.append_started_ns) // 1000 / 1000
+        line["total_ms"] = (ended_ns - delivery.started_ns) // 1000 / 1000 if ended_ns else 0.0
         line["trace_id"] = delivery.trace.trace_id
         line["client"] = delivery.client
         if delivery.detail:
@@ -83,13 +84,3 @@ class CanonicalLog:
             self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = second
         return f"{self._second_text}.{rest // 1000:06d}Z"
-
-
-def _level(status: int) -> Level:
-    if status >= 500:
-        return "error"
-    return "info" if 100 <= status < 400 else "warning"
-
-
-def _ms(started_ns: int, ended_ns: int) -> float:
-    return max(ended_ns - started_ns, 0) // 1000 / 1000

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from app.core.catalog import handshakes
@@ -163,12 +164,7 @@ class IngestWebhook:
         decision = _decided(ready, request)
         if isinstance(decision, _Event):
             event, prescribed = decision
-            delivery = request.delivery
-
-            def settled(outcome: Outcome | OpsConnectError) -> None:
-                answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery, prescribed))
-
-            self.store.submit(event, settled, ready.budget_seconds)
+            self.store.submit(event, partial(_settle, answer, request.delivery, prescribed), ready.budget_seconds)
             return True
         if isinstance(decision, KeyWanted) or (isinstance(decision, Challenged) and decision.answer.stores_secret):
             return False
@@ -280,6 +276,15 @@ def _not_genuine(ready: Ready, request: WebhookRequest, verdict: NotGenuine) -> 
     request.delivery.detail = verdict.detail
     bad = ready.provider.bad
     return Refused(verdict.code, (), bad if bad != AS_USUAL else None)
+
+
+def _settle(
+    answer: Answer,
+    delivery: Delivery,
+    prescribed: HandshakeAnswer | Prescribed | None,
+    outcome: Outcome | OpsConnectError,
+) -> None:
+    answer(outcome if isinstance(outcome, OpsConnectError) else _receipt(outcome, delivery, prescribed))
 
 
 def _receipt(
