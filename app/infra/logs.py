@@ -5,7 +5,6 @@ the same stream. `trace_id` and whatever else is bound in structlog's context va
 """
 
 import atexit
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, MutableMapping

@@ -232,7 +232,7 @@ class GroupCommit(EventStore):
                 asyncio.get_running_loop().call_exception_handler(context)
                 return
             else:
-                # In the loop's next turn: by then the next batch is on its way, and the store works while these are told.
+                # In the loop's next turn: by then the next batch is on its way; the store works while these are told.
                 loop.call_soon(_hand_over, part, outcomes)
 
     def _expire(self) -> None:
