@@ -85,27 +85,29 @@ class HeadReader:
 
     def read(self, head: bytes) -> Head:
         """Read a whole head, its empty line included. Raises `Misframed`."""
-        line, *lines = head.split(b"\r\n")
-        lines = lines[:-2]
+        lines = head.split(b"\r\n")
+        del lines[-2:]
+        line = lines.pop(0)
         known = self._known_fields
         first = self._known_first.get(line) or self._read_first(line)
-        headers = [known.get(field) or self._read_field(field) for field in lines]
+        read = [known.get(field) or self._read_field(field) for field in lines]
         if (
             first is not None
-            and None not in headers
+            and None not in read
             and len(head) <= self._least_cap
-            and len(headers) <= self._caps.header_count
+            and len(read) <= self._caps.header_count
         ):
-            named = dict(headers)  # type: ignore[arg-type]
+            headers = Named(read)  # type: ignore[arg-type]
+            headers.by_name = named = dict(headers)
             length = named.get(b"content-length", b"")
             if (
-                len(named) == len(headers)
+                len(named) == len(read)
                 and length.isdigit()
                 and len(length) <= LONGEST_LENGTH
                 and b"host" in named
                 and b"transfer-encoding" not in named
             ):
-                return Head(first, Named(headers, named), int(length), b"upgrade" in named)  # type: ignore[arg-type]
+                return Head(first, headers, int(length), b"upgrade" in named)
         return self._by_the_letter(head)
 
     def _by_the_letter(self, head: bytes) -> Head:

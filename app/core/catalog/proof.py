@@ -16,10 +16,8 @@ class Named(list[tuple[bytes, bytes]]):
     """Headers among which no name stands twice, so that each can be had by its name without a search."""
 
     __slots__ = ("by_name",)
-
-    def __init__(self, headers: Sequence[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes]) -> None:
-        super().__init__(headers)
-        self.by_name = by_name
+    by_name: Mapping[bytes, bytes]
+    """Set by whoever makes it."""
 
 
 class SignedRequest(NamedTuple):
