@@ -2,10 +2,11 @@
 
 It is taken by a request that came whole and alone, is a POST to a source that is prepared, and asks for nothing
 unusual. Everything else goes by the book: through the parser, ASGI and `WebhookDoor`. Both ways look at the same head
-(`framing.check_head`), ask the same use case, and give the same answers; the tests of the door run over both.
+(`heads.py`), ask the same use case, and give the same answers; the tests of the door run over both.
 
-What arrives in one turn of the loop is worked on together, after it: the same lines run thirty times in a row cost half
-of what they cost in between everything else, because they stay in the processor's caches.
+What arrives in one turn of the loop is worked on together, after it: the same lines run in a row cost half of what they
+cost in between everything else, because they stay in the processor's caches. But only so many at a time, so that the
+first of them are on their way to the database while the next are looked at.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookReq
 _log = logging.getLogger(__name__)
 
 MOST_IN_A_TURN = 16
-"""More would hold everybody else up: new connections, answers that are ready, health."""
+"""More would keep the database waiting, and everybody else: new connections, answers that are ready, health."""
 
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer"})
 

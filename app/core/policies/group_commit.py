@@ -1,8 +1,8 @@
 """Concurrent appends become one statement and one fsync.
 
 The protocol. Callers put their events into one queue, each with somebody to tell its outcome to. A flusher takes what
-waits (at most so many rows and bytes), appends it to the inner store in one call and tells each its outcome; it goes on
-until the queue is empty. An idle store gets a flusher at once, and none lingers: load makes the batch. While one is at
+waits (at most so many rows and bytes), appends it to the inner store in one call and tells each its outcome, once the
+next batch is on its way; it goes on until the queue is empty. An idle store gets a flusher at once, and none lingers: load makes the batch. While one is at
 work the next batch gathers, because one large commit costs far less than two small ones; a second flusher sets out
 when the first has been at it for a while, so that a commit that hangs does not hold up the next, or when a whole batch
 waits.
@@ -232,7 +232,7 @@ class GroupCommit(EventStore):
                 asyncio.get_running_loop().call_exception_handler(context)
                 return
             else:
-                # In the loop's next turn: by then the next batch is on its way; the store works while these are told.
+                # In the loop's next turn: the store works on the next batch while these are told.
                 loop.call_soon(_hand_over, part, outcomes)
 
     def _expire(self) -> None:
