@@ -2,10 +2,10 @@
 
 The protocol. Callers put their events into one queue, each with somebody to tell its outcome to. A flusher takes what
 waits (at most so many rows and bytes), appends it to the inner store in one call and tells each its outcome, once the
-next batch is on its way; it goes on until the queue is empty. An idle store gets a flusher at once, and none lingers: load makes the batch. While one is at
-work the next batch gathers, because one large commit costs far less than two small ones; a second flusher sets out
-when the first has been at it for a while, so that a commit that hangs does not hold up the next, or when a whole batch
-waits.
+next batch is on its way; it goes on until the queue is empty. An idle store gets a flusher at once, and none lingers:
+load makes the batch. While one is at work the next batch gathers, because one large commit costs far less than two
+small ones; a second flusher sets out when the first has been at it for a while, so that a commit that hangs does not
+hold up the next, or when a whole batch waits.
 
 A batch that fails because of one of its rows (`RowFault`) is appended again in halves, until the row at fault stands
 alone and fails alone; its neighbours are kept. Larger parts go first, because a lone row may wait for a lock as long
