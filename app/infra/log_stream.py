@@ -2,7 +2,7 @@
 
 Whoever reads our standard output (a pipe to a collector, a terminal) may stop reading; a write would then wait for
 ever, and with it every request. So one thread writes, and lines beyond a bound are dropped and counted. The thread
-rests between two writes, so that a thousand lines a second cost twenty wake-ups.
+rests between two writes, so that a thousand lines a second cost a hundred wake-ups.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 MOST_WAITING_BYTES = 4_000_000
-REST_SECONDS = 0.05
+REST_SECONDS = 0.01
 _CHUNK_BYTES = 65_536
 
 

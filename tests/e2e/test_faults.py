@@ -78,7 +78,7 @@ async def test_one_frozen_connection_does_not_stop_the_others(own_api: Api) -> N
     await send_all(own_api.port, first)
     query = """
         SELECT pid FROM pg_stat_activity
-        WHERE application_name = 'opsconnect' AND state = 'idle' AND query LIKE '%INSERT INTO delivery_keys%' LIMIT 1
+        WHERE application_name = 'opsconnect' AND state = 'idle' AND query LIKE '%WITH delivery AS%' LIMIT 1
     """
     (row,) = await rows(own_api.database_url, query)
     os.kill(row["pid"], signal.SIGSTOP)
