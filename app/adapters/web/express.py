@@ -25,8 +25,9 @@ from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookReq
 
 _log = logging.getLogger(__name__)
 
-MOST_IN_A_TURN = 16
-"""More would keep the database waiting, and everybody else: new connections, answers that are ready, health."""
+LEAST_IN_A_TURN, MOST_IN_A_TURN = 16, 64
+"""Half of what waits, within these. With fewer, a flood's turns would go to what is turned away; more would keep the
+database waiting, and everybody else: new connections, answers that are ready, health."""
 
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer"})
 
@@ -77,7 +78,8 @@ class ExpressLane:
         self._arrived.append((connection, head, data, head_bytes, self._clock_ns()))
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        arrived, self._arrived = self._arrived[:MOST_IN_A_TURN], self._arrived[MOST_IN_A_TURN:]
+        number = min(MOST_IN_A_TURN, max(LEAST_IN_A_TURN, len(self._arrived) // 2))
+        arrived, self._arrived = self._arrived[:number], self._arrived[number:]
         if self._arrived:
             loop.call_soon(self._turn, loop)
         for connection, head, data, head_bytes, at_ns in arrived:
