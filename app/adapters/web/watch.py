@@ -20,6 +20,8 @@ from app.core.catalog.proof import Headers
 
 CONNECTION_REFUSED = "connection.refused"
 SWEEP_SECONDS = 0.25
+LOOKED_AT_IN_A_TURN = 32
+"""Of the event loop: each may have to be refused, in some 50 µs."""
 SECONDS_BETWEEN_LINES = 1.0
 """Of the same code: a flood must not become a flood of lines. Each line says how many it stands for."""
 
@@ -124,10 +126,19 @@ class Watch:
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._sweeping = bool(self._connections)
         if self._sweeping:
-            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+            self._look_at(list(self._connections), loop)
+
+    def _look_at(self, left: list[Watched], loop: asyncio.AbstractEventLoop) -> None:
+        """Look at some of them, then let others have a turn: thousands may fall due at once, and each is answered."""
         now = loop.time()
-        for connection in list(self._connections):
-            connection.look(now)
+        for _ in range(min(LOOKED_AT_IN_A_TURN, len(left))):
+            connection = left.pop()
+            if connection in self._connections:
+                connection.look(now)
+        if left:
+            loop.call_soon(self._look_at, left, loop)
+        else:
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     def trusts(self, address: str) -> bool:
         """Tell whether what this peer says of its own client is believed."""
