@@ -8,7 +8,7 @@ reads as `framing.check_head` does; whatever is out of the ordinary, and every f
 import re
 from typing import Generic, NamedTuple, TypeVar
 
-from app.adapters.web.framing import LONGEST_LENGTH, METHODS, Caps, check_head
+from app.adapters.web.framing import LONGEST_LENGTH, METHODS, TOKEN, Caps, check_head
 from app.core.catalog.proof import Headers, Named
 
 Header = tuple[bytes, bytes]
@@ -19,10 +19,10 @@ MOST_REMEMBERED = 2048
 LONGEST_REMEMBERED = 256
 """Bytes of a line: with the bound above, strangers can fill a megabyte and no more."""
 
-_FIRST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++) ([\x21-\x7e]++) HTTP/1\.1")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
+_FIRST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/1\.1")
+_FIELD = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _FIELDS = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
-_WEBHOOK = re.compile(rb"(?:\r\n)?[A-Z]++ /api/v1/webhook")
+_WEBHOOK = re.compile(rb"[A-Z]++ /api/v1/webhook")
 _POST_TO_SOURCE = b"POST " + SOURCE_PATH.encode()
 
 

@@ -18,21 +18,20 @@ LEAD_DELIVERY_ID = b"x-delivery-id"
 LONGEST_TYPE = 256
 
 
-def event_of(
-    identify: Identifier, request: SignedRequest, source: Source, verdict: Genuine, received_ns: int, traceparent: str
-) -> NewEvent:
+Received = tuple[Source, Genuine, int, str]
+"""What is known of a request beside itself: whose it is, how it was proved, when it came (ns), its trace context."""
+
+
+def event_of(identify: Identifier, request: SignedRequest, received: Received) -> NewEvent:
     """Make the event of a request; one that cannot be read, though it is to say in its body who it is, is set aside."""
     identity = identify(request)
     digest = sha256(request.body)
     raw_id = identity.key or b"sha256:" + digest.hexdigest().encode()
     type_ = printable(identity.event_type)[:LONGEST_TYPE] if identity.event_type else None
-    received = source, verdict, received_ns, traceparent
     return _new_event(request, received, digest.digest(), raw_id, type_, identity.unreadable)
 
 
-def lead_event(
-    request: SignedRequest, source: Source, verdict: Genuine, received_ns: int, traceparent: str
-) -> NewEvent | tuple[Fault, ...]:
+def lead_event(request: SignedRequest, received: Received) -> NewEvent | tuple[Fault, ...]:
     """Make the event of a lead, or say what keeps it from being one.
 
     A lead that changes is a new event; the same lead again is a duplicate.
@@ -44,13 +43,12 @@ def lead_event(
     raw_id = request.first(LEAD_DELIVERY_ID) or (
         lead.lead_id.encode("utf-8", "surrogatepass") + b":" + digest.hexdigest().encode()
     )
-    received = source, verdict, received_ns, traceparent
     return _new_event(request, received, digest.digest(), raw_id, "lead", None)
 
 
 def _new_event(
     request: SignedRequest,
-    received: tuple[Source, Genuine, int, str],
+    received: Received,
     digest: bytes,
     raw_id: bytes,
     type_: str | None,

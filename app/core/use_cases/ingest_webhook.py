@@ -236,7 +236,7 @@ def _decided(ready: Ready, request: WebhookRequest) -> _Decision:
     if isinstance(verdict, NotGenuine):
         return _not_genuine(ready, request, verdict)
     received = source, verdict, delivery.started_ns, delivery.trace.traceparent
-    event = lead_event(signed, *received) if request.lead else event_of(ready.identify, signed, *received)
+    event = lead_event(signed, received) if request.lead else event_of(ready.identify, signed, received)
     if not isinstance(event, NewEvent):
         delivery.detail = "; ".join(map(str, event))
         return Refused("invalid_lead", event)
