@@ -36,9 +36,11 @@ class HangingInbox(MemoryInbox):
 
     trouble: Exception | None = None
     hangs = False
+    hung = False
 
     async def plan(self, most: int, decide: Callable[[InboxEvent], Decision]) -> Planned | None:
         if self.hangs:
+            self.hung = True
             await asyncio.sleep(3600)
         if self.trouble:
             raise self.trouble
@@ -223,7 +225,9 @@ async def test_it_leaves_in_time_while_planning_hangs_a_job_does_not_end_and_not
     async with running(stage) as stop:
         await stage.becomes(job, JobStatus.IN_PROGRESS)
         stage.inbox.hangs = stage.claims.away = True
-        await asyncio.sleep(2 * PACE.poll_seconds)
+        async with asyncio.timeout(10):
+            while not stage.inbox.hung:
+                await asyncio.sleep(0.005)
         stop.set()
         started = time.monotonic()
     took = time.monotonic() - started
