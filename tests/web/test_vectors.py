@@ -69,6 +69,9 @@ class Door(NamedTuple):
     store: MemoryEventStore
     told: Told
     followed: list[HandshakeAnswer]
+    admission: Admission
+    by_the_book: list[str]
+    """Paths of the requests that did not go the short way."""
 
 
 @asynccontextmanager
@@ -95,16 +98,23 @@ async def door(
     async def nowhere(*_: object) -> None:
         raise AssertionError("it went past the door")
 
-    app = WebhookDoor(ingest, told, sources, rates, 25_000_000, nowhere, clock)
+    long_way = WebhookDoor(ingest, told, sources, rates, 25_000_000, nowhere, clock)
+    by_the_book: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        by_the_book.append(scope["path"])
+        await long_way(scope, receive, send)
+
     lane = ExpressLane(ingest, told, rates, body_limit_bytes=25_000_000, clock_ns=clock) if express else None
-    watch = Watch(Limits(), Refusals(), Admission(1000, 100_000_000))
+    admission = Admission(1000, 100_000_000)
+    watch = Watch(Limits(), Refusals(), admission)
     protocol: Any = partial(GuardedHttp, watch, HeadReader(watch.limits.caps), lane)
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = uvicorn.server.ServerState()
     server = await asyncio.get_running_loop().create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
     try:
-        yield Door(server.sockets[0].getsockname()[1], store, told, followed)
+        yield Door(server.sockets[0].getsockname()[1], store, told, followed, admission, by_the_book)
     finally:
         server.close()
 

@@ -1,8 +1,9 @@
 """The short way of the usual webhook: from the bytes of its connection to the use case, without parser, scope or task.
 
-It is taken by a request that came whole and alone, is a POST to a source that is prepared, and asks for nothing
-unusual. Everything else goes by the book: through the parser, ASGI and `WebhookDoor`. Both ways look at the same head
-(`heads.py`), ask the same use case, and give the same answers; the tests of the door run over both.
+It is taken by a POST with a length, to a source that is prepared, that asks for nothing unusual; once it is whole, in
+however many pieces it came. Everything else goes by the book: through the parser, ASGI and `WebhookDoor`. Both ways
+look at the same head (`heads.py`), ask the same use case, and give the same answers; the tests of the door run over
+both.
 
 What arrives in one turn of the loop is worked on together, after it: the same lines run in a row cost half of what they
 cost in between everything else, because they stay in the processor's caches. But only so many at a time, so that the
@@ -13,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from app.adapters.web.answers import Answer, answer_to
 from app.adapters.web.heads import SOURCE_PATH, Head
@@ -22,14 +23,13 @@ from app.core.domain.errors import OpsConnectError, Unavailable
 from app.core.policies.leased_rates import LeasedRates
 from app.core.ports.telemetry import Delivery, Telemetry
 from app.core.use_cases.ingest_webhook import IngestWebhook, Receipt, WebhookRequest
+from app.core.use_cases.prepare_source import Ready
 
 _log = logging.getLogger(__name__)
 
 LEAST_IN_A_TURN, MOST_IN_A_TURN = 16, 64
 """Half of what waits, within these. With fewer, a flood's turns would go to what is turned away; more would keep the
 database waiting, and everybody else: new connections, answers that are ready, health."""
-
-_UNUSUAL = frozenset({b"expect", b"te", b"trailer"})
 
 
 class Connection(Protocol):
@@ -70,12 +70,18 @@ class ExpressLane:
         self._arrived: list[_Arrived] = []
 
     def take(
-        self, connection: Connection, head: Head, data: bytes, head_bytes: int, loop: asyncio.AbstractEventLoop
+        self,
+        connection: Connection,
+        head: Head,
+        data: bytes,
+        head_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+        since_ns: int = 0,
     ) -> None:
-        """Take a whole request that is posted to a source, by its path."""
+        """Take a whole request that is posted to a source, by its path; it came that long after its head."""
         if not self._arrived:
             loop.call_soon(self._turn, loop)
-        self._arrived.append((connection, head, data, head_bytes, self._clock_ns()))
+        self._arrived.append((connection, head, data, head_bytes, self._clock_ns() - since_ns))
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         number = min(MOST_IN_A_TURN, max(LEAST_IN_A_TURN, len(self._arrived) // 2))
@@ -90,35 +96,41 @@ class ExpressLane:
                 _log.exception("webhook.defect")
                 connection.by_the_book(data)
 
-    def _begin(self, connection: Connection, head: Head, body: bytes, at_ns: int) -> bool:
-        """Begin a request, or say that it is none for the short way; nothing was done with it then."""
-        first, headers = head.first, head.headers
-        source = cast("str", first.source)
+    def fits(self, head: Head) -> bool:
+        """Tell whether a request with this head may go the short way, once it is whole."""
+        return self._ready_for(head) is not None
+
+    def _ready_for(self, head: Head) -> Ready | None:
+        """Give the source that a request is posted to, prepared; None where it must go by the book."""
+        source = head.first.source
+        if source is None or not head.plain:
+            return None
         ready = self._ingest.prepare.at_hand(source)
         if ready is None:
+            return None
+        limit = ready.source.body_limit_bytes
+        return ready if head.length <= (self._body_limit_bytes if limit is None else limit) else None
+
+    def _begin(self, connection: Connection, head: Head, body: bytes, at_ns: int) -> bool:
+        """Begin a request, or say that it is none for the short way; nothing was done with it then."""
+        ready = self._ready_for(head)
+        if ready is None:
             return False
+        first, headers = head.first, head.headers
         known = ready.source
-        size = len(body)
-        if size > (self._body_limit_bytes if known.body_limit_bytes is None else known.body_limit_bytes):
-            return False
-        named = headers.by_name if isinstance(headers, Named) else dict(headers)
-        if not _UNUSUAL.isdisjoint(named):
-            return False
-        if b"connection" in named and named[b"connection"].lower() != b"keep-alive":
-            return False
-        if known.rate_per_second is not None and not self._rates.at_once(source, known.rate_per_second):
+        if known.rate_per_second is not None and not self._rates.at_once(known.name, known.rate_per_second):
             return False
         parent = state = None
+        named = headers.by_name if isinstance(headers, Named) else dict(headers)
         if b"traceparent" in named:
             parent = named[b"traceparent"].decode("latin-1")
             state = named.get(b"tracestate", b"").decode("latin-1") or None
         trace = self._telemetry.start("POST", parent, state, at_ns)
-        delivery = Delivery(
-            trace, "POST", SOURCE_PATH + source, connection.client_of(headers), at_ns, known.name, known.provider, size
-        )
+        client, path = connection.client_of(headers), SOURCE_PATH + known.name
+        delivery = Delivery(trace, "POST", path, client, at_ns, known.name, known.provider, len(body))
         exchange = _Exchange(connection, delivery, self._telemetry)
         return self._ingest.at_once(
-            ready, WebhookRequest(source, headers, body, delivery, first.target), exchange.settle
+            ready, WebhookRequest(known.name, headers, body, delivery, first.target), exchange.settle
         )
 
 

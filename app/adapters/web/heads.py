@@ -8,7 +8,7 @@ reads as `framing.check_head` does; whatever is out of the ordinary, and every f
 import re
 from typing import Generic, NamedTuple, TypeVar
 
-from app.adapters.web.framing import LONGEST_LENGTH, METHODS, TOKEN, Caps, check_head
+from app.adapters.web.framing import CHUNKED, LONGEST_LENGTH, METHODS, TOKEN, Caps, check_head
 from app.core.catalog.proof import Headers, Named
 
 Header = tuple[bytes, bytes]
@@ -23,6 +23,7 @@ _FIRST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/1\.1")
 _FIELD = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _FIELDS = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
 _WEBHOOK = re.compile(rb"[A-Z]++ /api/v1/webhook")
+_ASKING = frozenset({b"connection", b"expect", b"te", b"trailer", b"upgrade"})
 _POST_TO_SOURCE = b"POST " + SOURCE_PATH.encode()
 
 
@@ -39,9 +40,9 @@ class FirstLine(NamedTuple):
 class Head:
     """A head that is sound."""
 
-    __slots__ = ("first", "headers", "length", "upgrade")
+    __slots__ = ("first", "headers", "length", "plain", "upgrade")
 
-    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool) -> None:
+    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool, plain: bool) -> None:
         self.first = first
         self.headers = headers
         """As they came, names in lower case, without the blanks around values; `Named` where each stands but once."""
@@ -49,6 +50,13 @@ class Head:
         """Of the body, or `CHUNKED`."""
         self.upgrade = upgrade
         """It wishes for another protocol."""
+        self.plain = plain
+        """It asks for nothing of the connection but an answer."""
+
+
+def _plain(headers: Headers) -> bool:
+    asked = [header for header in headers if header[0] in _ASKING]
+    return not asked or (len(asked) == 1 and asked[0][0] == b"connection" and asked[0][1].lower() == b"keep-alive")
 
 
 class _Lines(Generic[Read]):
@@ -107,7 +115,8 @@ class HeadReader:
                 and b"host" in named
                 and b"transfer-encoding" not in named
             ):
-                return Head(first, headers, int(length), b"upgrade" in named)
+                plain = _ASKING.isdisjoint(named) or _plain(headers)
+                return Head(first, headers, int(length), b"upgrade" in named, plain)
         return self._by_the_letter(head)
 
     def _by_the_letter(self, head: bytes) -> Head:
@@ -116,7 +125,7 @@ class HeadReader:
         first = self._read_first(head[: head.find(b"\r\n")])
         if first is None:  # HTTP/1.0
             first = FirstLine(b"", _WEBHOOK.match(head) is not None, None)
-        return Head(first, headers, length, upgrade)
+        return Head(first, headers, length, upgrade, length != CHUNKED and _plain(headers))
 
     def _read_first(self, line: bytes) -> FirstLine | None:
         match = _FIRST.fullmatch(line)

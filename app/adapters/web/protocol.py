@@ -11,6 +11,7 @@ before it or in its place, and after a refusal nothing follows at all.
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +30,7 @@ from app.adapters.web.framing import (
     check_beginning,
     without_upgrade,
 )
-from app.adapters.web.heads import HeadReader
+from app.adapters.web.heads import Head, HeadReader
 from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
 from app.adapters.web.watch import SWEEP_SECONDS, Watch
 from app.core.catalog.proof import Headers
@@ -82,6 +83,10 @@ class GuardedHttp(HttpToolsProtocol):
         """Bytes of its body that count."""
         self._whole = False
         """It came whole, and counts as one that waits."""
+        self._head: Head | None = None
+        """Of a request that comes in pieces, and goes the short way once it is whole; None: the parser gets it."""
+        self._pieces: list[bytes] = []
+        """What has come of that, its head first."""
         self._short = False
         """It went the short way."""
         self._chunks = Chunks()
@@ -108,6 +113,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
+        self._leave_the_short_way()
         if not self._short:  # what went that way is answered yet, if to nobody
             self._release()
         self._phase = ENDED
@@ -151,7 +157,7 @@ class GuardedHttp(HttpToolsProtocol):
         if (
             head.first.source is None
             or head.length != size
-            or head.upgrade
+            or not head.plain
             or admission.requests >= admission.most_requests
             or admission.bytes + size > admission.most_bytes
         ):
@@ -204,7 +210,9 @@ class GuardedHttp(HttpToolsProtocol):
             return False
         if self._left == CHUNKED:
             self._chunks = Chunks()
-        if head.upgrade:
+        if self._express is not None and self._express.fits(head) and not self.flow.write_paused:
+            self._head, self._pieces = head, [text]
+        elif head.upgrade:
             text = without_upgrade(text)
         elif whole:
             if self._weigh(self._left):
@@ -217,7 +225,8 @@ class GuardedHttp(HttpToolsProtocol):
         self._phase = BODY
         self._since = self.loop.time()
         self._deadline = self._within(self._limits.body_seconds)
-        self.parser.feed_data(text)
+        if self._head is None:
+            self.parser.feed_data(text)
         return True
 
     def _take_body(self) -> None:
@@ -230,8 +239,26 @@ class GuardedHttp(HttpToolsProtocol):
             return
         if not self._left:
             self._complete()
-        if piece:
+        if self._head is not None:
+            self._pieces.append(piece)
+            if not self._left:
+                self._take_pieces(self._head)
+        elif piece:
             self.parser.feed_data(piece)
+
+    def _take_pieces(self, head: Head) -> None:
+        pieces, self._head, self._pieces = self._pieces, None, []
+        if self._express is not None:
+            self._short = True
+            took_ns = int((self.loop.time() - self._since) * 1e9)
+            self._express.take(self, head, b"".join(pieces), len(pieces[0]), self.loop, took_ns)
+
+    def _leave_the_short_way(self) -> None:
+        """Let the parser have the pieces after all: whatever becomes of half a request, the app tells of it."""
+        if self._head is not None:
+            pieces, self._head, self._pieces = self._pieces, None, []
+            with contextlib.suppress(httptools.HttpParserError):
+                self.parser.feed_data(b"".join(pieces))
 
     def _take_chunks(self) -> None:
         data = self._pending
@@ -384,6 +411,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _refuse(self, code: str) -> None:
         """Answer once, unless an answer has begun, and never read a request again."""
+        self._leave_the_short_way()
         self._watch.refusals.note(code, self._peer, self.loop.time())
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
