@@ -9,6 +9,7 @@ import orjson
 
 from app.adapters.telemetry import catalog
 from app.adapters.telemetry.trace_context import clean
+from app.core.ports.event_store import Flush
 from app.core.ports.telemetry import Delivery
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -17,12 +18,24 @@ Line = dict[str, str | int | float]
 _RANK: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+_LEVELS = {status: "info" if status < 400 else "warning" if status < 500 else "error" for status in range(100, 600)}
+
+
 def json_line(line: Mapping[str, object]) -> bytes:
     """Render a line for machines, without its newline."""
     try:
         return orjson.dumps(line)
     except (TypeError, ValueError):  # a lone surrogate, or an integer beyond 64 bits
         return json.dumps(line, default=str).encode()
+
+
+def _times_of(flush: Flush) -> dict[str, float]:
+    times = {}
+    if flush.lock_started_ns:
+        times["lock_ms"] = (flush.lock_ended_ns - flush.lock_started_ns) // 1000 / 1000
+    if flush.append_started_ns:
+        times["append_ms"] = (flush.append_ended_ns - flush.append_started_ns) // 1000 / 1000
+    return times
 
 
 class CanonicalLog:
@@ -37,7 +50,9 @@ class CanonicalLog:
     ) -> None:
         self._write = write
         self._render = render
-        self._least = _RANK[level]
+        self._told = [name for name, rank in _RANK.items() if rank >= _RANK[level]]
+        self._flush: Flush | None = None
+        self._flush_times: dict[str, float] = {}
         self._second = -1
         self._second_text = ""
 
@@ -49,12 +64,12 @@ class CanonicalLog:
     def line(self, delivery: Delivery) -> bytes | None:
         """Make the line of a request, without its newline; None where its level is not logged."""
         status, flush = delivery.status, delivery.flush
-        level = "info" if 100 <= status < 400 else "error" if status >= 500 else "warning"
-        if _RANK[level] < self._least:
+        level = _LEVELS.get(status, "warning")
+        if level not in self._told:
             return None
-        ended_ns = delivery.ended_ns
+        started_ns, ended_ns = delivery.started_ns, delivery.ended_ns
         line: Line = {
-            "timestamp": self._time(ended_ns or delivery.started_ns),
+            "timestamp": self._time(ended_ns or started_ns),
             "level": level,
             "event": catalog.WEBHOOK_ANSWERED.name,
             "source": delivery.source,
@@ -66,11 +81,10 @@ class CanonicalLog:
         if delivery.verify_started_ns:
             line["verify_ms"] = (delivery.verify_ended_ns - delivery.verify_started_ns) // 1000 / 1000
         if flush is not None:
-            if flush.lock_started_ns:
-                line["lock_ms"] = (flush.lock_ended_ns - flush.lock_started_ns) // 1000 / 1000
-            if flush.append_started_ns:
-                line["append_ms"] = (flush.append_ended_ns - flush.append_started_ns) // 1000 / 1000
-        line["total_ms"] = (ended_ns - delivery.started_ns) // 1000 / 1000 if ended_ns else 0.0
+            if flush is not self._flush:  # one for many lines in a row
+                self._flush, self._flush_times = flush, _times_of(flush)
+            line |= self._flush_times
+        line["total_ms"] = (ended_ns - started_ns) // 1000 / 1000 if ended_ns else 0.0
         line["trace_id"] = delivery.trace.trace_id
         line["client"] = delivery.client
         if delivery.detail:

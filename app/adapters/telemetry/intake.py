@@ -73,27 +73,33 @@ class RecordedIntake(Telemetry):
             self._turn_asked = True
 
     def _tell(self) -> None:
+        waiting, metrics = self._waiting, self._metrics
+        answered, record, line_of = metrics.answered, self._recorder.record, self._log.line
         lines: list[bytes] = []
-        for _ in range(min(SLICE, len(self._waiting))):
-            delivery = self._waiting.popleft()
+        for _ in range(min(SLICE, len(waiting))):
+            delivery = waiting.popleft()
             # A fault in one part must not cost the others: a line is worth most when something is wrong.
             try:
                 flush = delivery.flush
                 if flush is not None and flush.recorded is None:
                     flush.recorded = Seen()
-                    self._metrics.flushed(flush)
-                self._metrics.answered(delivery)
+                    metrics.flushed(flush)
+                answered(delivery)
             except Exception as error:  # noqa: BLE001
                 self._complain("metrics", error)
             try:
-                self._recorder.record(delivery)
+                record(delivery)
             except Exception as error:  # noqa: BLE001
                 self._complain("spans", error)
             try:
-                if line := self._log.line(delivery):
+                if line := line_of(delivery):
                     lines.append(line)
             except Exception as error:  # noqa: BLE001
                 self._complain("line", error)
+        try:
+            metrics.count()
+        except Exception as error:  # noqa: BLE001
+            self._complain("metrics", error)
         try:
             self._log.write(lines)
         except Exception as error:  # noqa: BLE001

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from app.adapters.telemetry import catalog
 from app.adapters.telemetry.readings import AtScrape, Readings
-from app.adapters.telemetry.tally import Tally, family_of
+from app.adapters.telemetry.tally import MOST_UNCOUNTED, Counted, Tally, family_of
 from app.adapters.telemetry.trace_context import clean
 from app.core.ports.event_store import Flush
 from app.core.ports.telemetry import Delivery
@@ -44,8 +44,7 @@ class IntakeMetrics(Collector):
         tally = self._answers.get((delivery.source, delivery.outcome, delivery.status))
         if tally is None:
             tally = self._new_tally(delivery.source, delivery.outcome, delivery.status)
-        nanoseconds = delivery.ended_ns - delivery.started_ns
-        tally.add(max(0, nanoseconds))
+        tally.add(max(0, delivery.ended_ns - delivery.started_ns))
         self._bytes.add(delivery.size)
 
     def flushed(self, flush: Flush) -> None:
@@ -54,6 +53,12 @@ class IntakeMetrics(Collector):
             self._rows.add(flush.size)
             self._commit.add(max(flush.append_ended_ns - flush.append_started_ns, 0))
 
+    def count(self) -> None:
+        """Count what many requests have left; to be called after some of them."""
+        if self._bytes.uncounted >= MOST_UNCOUNTED:
+            for tally in (self._bytes, self._rows, self._commit, *self._others.values(), *self._answers.values()):
+                tally.count()
+
     def dropped(self) -> None:
         """Count one record that nothing could be made of."""
         self._records_dropped += 1
@@ -61,8 +66,9 @@ class IntakeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Make the families."""
         yield from self._of_answers()
-        for tally in (self._bytes, self._rows, self._commit):
-            yield family_of({(): tally})
+        yield family_of(catalog.REQUEST_BYTES, {(): self._bytes.count()})
+        yield family_of(catalog.FLUSH_ROWS, {(): self._rows.count()})
+        yield family_of(catalog.FLUSH_COMMIT_SECONDS, {(): self._commit.count()})
         entry = catalog.RECORDS_DROPPED
         yield CounterMetricFamily(entry.name, entry.meaning, self._records_dropped)
         for collector in self._collectors:
@@ -79,22 +85,21 @@ class IntakeMetrics(Collector):
         return self._answers.setdefault((source, outcome, status), Tally(catalog.ACK_SECONDS, SECOND))
 
     def _of_answers(self) -> Iterator[Metric]:
-        times: dict[tuple[str, ...], Tally] = {(name,): Tally(catalog.ACK_SECONDS, SECOND) for name in CLASSES}
-        requests: Counter[tuple[str, str]] = Counter()
-        for name, tally in self._others.items():
-            requests["other", "other"] += tally.count
-            times[name,].add_all(tally)
+        times: dict[tuple[str, ...], Counted] = {(name,): tally.count() for name, tally in self._others.items()}
+        requests = Counter({("other", "other"): sum(sum(counted.counts) for counted in times.values())})
         for (source, outcome, status), tally in self._answers.copy().items():
+            counted = tally.count()
             # Cleaned, two of them may have the same labels.
-            requests[clean(source, 128) or "unknown", clean(outcome, 64) or "none"] += tally.count
-            times[_class(outcome, status),].add_all(tally)
+            requests[clean(source, 128) or "unknown", clean(outcome, 64) or "none"] += sum(counted.counts)
+            kind = (_class(outcome, status),)
+            times[kind] = times[kind].plus(counted)
         entry = catalog.REQUESTS
         family = CounterMetricFamily(entry.name, entry.meaning, labels=entry.labels)
         for labels, count in requests.items():
             if count:
                 family.add_metric(labels, count)
         yield family
-        yield family_of(times)
+        yield family_of(catalog.ACK_SECONDS, times)
 
 
 def _class(outcome: str, status: int) -> str:

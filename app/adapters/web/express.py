@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from app.adapters.web.answers import Answer, answer_to
@@ -103,9 +104,7 @@ class ExpressLane:
     def _ready_for(self, head: Head) -> Ready | None:
         """Give the source that a request is posted to, prepared; None where it must go by the book."""
         source = head.first.source
-        if source is None or not head.plain:
-            return None
-        ready = self._ingest.prepare.at_hand(source)
+        ready = self._ingest.prepare.at_hand(source) if head.usual and source is not None else None
         if ready is None:
             return None
         limit = ready.source.body_limit_bytes
@@ -116,8 +115,7 @@ class ExpressLane:
         ready = self._ready_for(head)
         if ready is None:
             return False
-        first, headers = head.first, head.headers
-        known = ready.source
+        known, headers = ready.source, head.headers
         if known.rate_per_second is not None and not self._rates.at_once(known.name, known.rate_per_second):
             return False
         parent = state = None
@@ -128,33 +126,18 @@ class ExpressLane:
         trace = self._telemetry.start("POST", parent, state, at_ns)
         client, path = connection.client_of(headers), SOURCE_PATH + known.name
         delivery = Delivery(trace, "POST", path, client, at_ns, known.name, known.provider, len(body))
-        exchange = _Exchange(connection, delivery, self._telemetry)
-        return self._ingest.at_once(
-            ready, WebhookRequest(known.name, headers, body, delivery, first.target), exchange.settle
-        )
+        request = WebhookRequest(known.name, head.headers, body, delivery, head.first.target)
+        return self._ingest.at_once(ready, request, partial(self._answer, connection, delivery))
 
-
-class _Exchange:
-    """One request that waits for its answer."""
-
-    __slots__ = ("_connection", "_delivery", "_telemetry")
-
-    def __init__(self, connection: Connection, delivery: Delivery, telemetry: Telemetry) -> None:
-        self._connection = connection
-        self._delivery = delivery
-        self._telemetry = telemetry
-
-    def settle(self, result: Receipt | OpsConnectError) -> None:
+    def _answer(self, connection: Connection, delivery: Delivery, result: Receipt | OpsConnectError) -> None:
         """Answer, and record it."""
-        delivery = self._delivery
         try:
-            self._connection.answer(answer_to(result, delivery), delivery.trace.trace_id)
+            connection.answer(answer_to(result, delivery), delivery.trace.trace_id)
         except Exception as error:  # noqa: BLE001 (as in `WebhookDoor`: nobody else could answer)
             _log.exception("webhook.defect")
             if not delivery.status:
-                self._connection.answer(
-                    answer_to(Unavailable(f"defect: {type(error).__name__}"), delivery), delivery.trace.trace_id
-                )
+                broken = Unavailable(f"defect: {type(error).__name__}")
+                connection.answer(answer_to(broken, delivery), delivery.trace.trace_id)
         finally:
             delivery.ended_ns = time.time_ns()
             self._telemetry.finish(delivery)

@@ -23,6 +23,7 @@ _FIRST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/1\.1")
 _FIELD = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _FIELDS = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
 _WEBHOOK = re.compile(rb"[A-Z]++ /api/v1/webhook")
+_KEEP_ALIVE = (b"connection", b"keep-alive")
 _ASKING = frozenset({b"connection", b"expect", b"te", b"trailer", b"upgrade"})
 _POST_TO_SOURCE = b"POST " + SOURCE_PATH.encode()
 
@@ -40,9 +41,9 @@ class FirstLine(NamedTuple):
 class Head:
     """A head that is sound."""
 
-    __slots__ = ("first", "headers", "length", "plain", "upgrade")
+    __slots__ = ("first", "headers", "length", "upgrade", "usual")
 
-    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool, plain: bool) -> None:
+    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool, usual: bool) -> None:
         self.first = first
         self.headers = headers
         """As they came, names in lower case, without the blanks around values; `Named` where each stands but once."""
@@ -50,13 +51,12 @@ class Head:
         """Of the body, or `CHUNKED`."""
         self.upgrade = upgrade
         """It wishes for another protocol."""
-        self.plain = plain
-        """It asks for nothing of the connection but an answer."""
+        self.usual = usual
+        """It is posted to a source, with a length, and asks the connection for nothing but an answer."""
 
 
-def _plain(headers: Headers) -> bool:
-    asked = [header for header in headers if header[0] in _ASKING]
-    return not asked or (len(asked) == 1 and asked[0][0] == b"connection" and asked[0][1].lower() == b"keep-alive")
+def _asks_nothing(headers: Headers) -> bool:
+    return [(name, value.lower()) for name, value in headers if name in _ASKING] in ([], [_KEEP_ALIVE])
 
 
 class _Lines(Generic[Read]):
@@ -115,8 +115,8 @@ class HeadReader:
                 and b"host" in named
                 and b"transfer-encoding" not in named
             ):
-                plain = _ASKING.isdisjoint(named) or _plain(headers)
-                return Head(first, headers, int(length), b"upgrade" in named, plain)
+                usual = first.source is not None and (_ASKING.isdisjoint(named) or _asks_nothing(headers))
+                return Head(first, headers, int(length), b"upgrade" in named, usual)
         return self._by_the_letter(head)
 
     def _by_the_letter(self, head: bytes) -> Head:
@@ -125,7 +125,8 @@ class HeadReader:
         first = self._read_first(head[: head.find(b"\r\n")])
         if first is None:  # HTTP/1.0
             first = FirstLine(b"", _WEBHOOK.match(head) is not None, None)
-        return Head(first, headers, length, upgrade, length != CHUNKED and _plain(headers))
+        usual = first.source is not None and length != CHUNKED and _asks_nothing(headers)
+        return Head(first, headers, length, upgrade, usual)
 
     def _read_first(self, line: bytes) -> FirstLine | None:
         match = _FIRST.fullmatch(line)

@@ -155,9 +155,8 @@ class GuardedHttp(HttpToolsProtocol):
         size = len(data) - end
         admission = self._admission
         if (
-            head.first.source is None
+            not head.usual
             or head.length != size
-            or not head.plain
             or admission.requests >= admission.most_requests
             or admission.bytes + size > admission.most_bytes
         ):
@@ -431,9 +430,10 @@ class GuardedHttp(HttpToolsProtocol):
         self._linger()
 
     def _write(self, status: int, headers: Iterable[Header], body: bytes, more: bytes) -> None:
-        lines = b"".join([b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)])
+        default = self._watch.default_lines(self.server_state.default_headers)
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         self.transport.write(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], lines, len(body), more, body)
+            b"%b%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], default, lines, len(body), more, body)
         )
 
     def _linger(self) -> None:

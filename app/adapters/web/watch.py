@@ -7,7 +7,7 @@ between costs a few assignments.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from app.adapters.web.admission import Admission
+from app.adapters.web.answers import Header
 from app.adapters.web.framing import Caps
 from app.core.catalog.proof import Headers
 
@@ -92,6 +93,13 @@ class Watch:
         self._connections: set[Watched] = set()
         self._addresses: Counter[str] = Counter()
         self._sweeping = False
+        self._default: tuple[Sequence[Header], bytes] = ((), b"")
+
+    def default_lines(self, headers: Sequence[Header]) -> bytes:
+        """Write down the headers of all answers; the server makes new ones once a second, for the time in them."""
+        if headers is not self._default[0]:
+            self._default = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._default[1]
 
     def enter(self, connection: Watched, address: str, loop: asyncio.AbstractEventLoop) -> bool:
         """Take a connection in; False where its address has enough of them already."""

@@ -16,15 +16,15 @@ ApiKeyId = NewType("ApiKeyId", str)
 """The id of an API key, which is no secret: made and spelled like an event's."""
 
 
-_LAST = (1 << 48) - 1
+_VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
 def event_id(now_ns: int) -> EventId:
     """Make the id of an event received at `now_ns` (nanoseconds since the epoch)."""
     milliseconds, rest = divmod(now_ns, 1_000_000)
-    within, random = (rest << 12) // 1_000_000, getrandbits(62)
-    parts = milliseconds >> 16, milliseconds & 0xFFFF, 0x7000 | within, 0x8000 | random >> 48, random & _LAST
-    return EventId("%08x-%04x-%04x-%04x-%012x" % parts)  # noqa: UP031 (a fifth less time than an f-string)
+    number = milliseconds << 80 | (rest << 12) // 1_000_000 << 64 | getrandbits(62) | _VERSION_AND_VARIANT
+    text = number.to_bytes(16, "big").hex()  # a fifth less time than a format with hexadecimal numbers
+    return EventId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 
 def refusal_id(now_ns: int) -> RefusalId:
