@@ -23,8 +23,9 @@ _FIRST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/1\.1")
 _FIELD = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _FIELDS = re.compile(rb"\n([^:\r\n]++):[ \t]*+([^\r]*+)")
 _WEBHOOK = re.compile(rb"[A-Z]++ /api/v1/webhook")
-_KEEP_ALIVE = (b"connection", b"keep-alive")
 _ASKING = frozenset({b"connection", b"expect", b"te", b"trailer", b"upgrade"})
+_CLOSE = (b"connection", b"close")
+_USUAL: tuple[list[Header], ...] = ([], [(b"connection", b"keep-alive")], [_CLOSE])
 _POST_TO_SOURCE = b"POST " + SOURCE_PATH.encode()
 
 
@@ -41,22 +42,26 @@ class FirstLine(NamedTuple):
 class Head:
     """A head that is sound."""
 
-    __slots__ = ("first", "headers", "length", "upgrade", "usual")
+    __slots__ = ("first", "headers", "last", "length", "upgrade", "usual")
 
-    def __init__(self, first: FirstLine, headers: Headers, length: int, upgrade: bool, usual: bool) -> None:
+    def __init__(
+        self, first: FirstLine, headers: Headers, length: int, *, usual: bool, last: bool, upgrade: bool
+    ) -> None:
         self.first = first
         self.headers = headers
         """As they came, names in lower case, without the blanks around values; `Named` where each stands but once."""
         self.length = length
         """Of the body, or `CHUNKED`."""
-        self.upgrade = upgrade
-        """It wishes for another protocol."""
         self.usual = usual
         """It is posted to a source, with a length, and asks the connection for nothing but an answer."""
+        self.last = last
+        """It is the connection's last; known of a usual one."""
+        self.upgrade = upgrade
+        """It wishes for another protocol."""
 
 
-def _asks_nothing(headers: Headers) -> bool:
-    return [(name, value.lower()) for name, value in headers if name in _ASKING] in ([], [_KEEP_ALIVE])
+def _asked(headers: Headers) -> list[Header]:
+    return [(name, value.lower()) for name, value in headers if name in _ASKING]
 
 
 class _Lines(Generic[Read]):
@@ -115,8 +120,13 @@ class HeadReader:
                 and b"host" in named
                 and b"transfer-encoding" not in named
             ):
-                usual = first.source is not None and (_ASKING.isdisjoint(named) or _asks_nothing(headers))
-                return Head(first, headers, int(length), b"upgrade" in named, usual)
+                usual, last, upgrade = first.source is not None, False, False
+                if not _ASKING.isdisjoint(named):
+                    asked = _asked(headers)
+                    usual = usual and asked in _USUAL
+                    last = asked == [_CLOSE]
+                    upgrade = b"upgrade" in named
+                return Head(first, headers, int(length), usual=usual, last=last, upgrade=upgrade)
         return self._by_the_letter(head)
 
     def _by_the_letter(self, head: bytes) -> Head:
@@ -125,8 +135,9 @@ class HeadReader:
         first = self._read_first(head[: head.find(b"\r\n")])
         if first is None:  # HTTP/1.0
             first = FirstLine(b"", _WEBHOOK.match(head) is not None, None)
-        usual = first.source is not None and length != CHUNKED and _asks_nothing(headers)
-        return Head(first, headers, length, upgrade, usual)
+        asked = _asked(headers)
+        usual = first.source is not None and length != CHUNKED and asked in _USUAL
+        return Head(first, headers, length, usual=usual, last=asked == [_CLOSE], upgrade=upgrade)
 
     def _read_first(self, line: bytes) -> FirstLine | None:
         match = _FIRST.fullmatch(line)

@@ -91,6 +91,7 @@ class GuardedHttp(HttpToolsProtocol):
         """It went the short way."""
         self._chunks = Chunks()
         self._leaving = False
+        """The next answer is the last: the process or the client has said so."""
         self._clogged_since = math.inf
         """Since when something of ours waits to be read by the client."""
         self._peer = ""
@@ -166,6 +167,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._weighed = self._whole = self._short = True
         self._held = size
         self._phase, self._deadline = ANSWERING, math.inf
+        self._leaving = self._leaving or head.last
         express.take(self, head, data, end, self.loop)
         return True
 
@@ -249,6 +251,7 @@ class GuardedHttp(HttpToolsProtocol):
         pieces, self._head, self._pieces = self._pieces, None, []
         if self._express is not None:
             self._short = True
+            self._leaving = self._leaving or head.last
             took_ns = int((self.loop.time() - self._since) * 1e9)
             self._express.take(self, head, b"".join(pieces), len(pieces[0]), self.loop, took_ns)
 

@@ -1,4 +1,4 @@
-"""Webhooks whose head and body come apart, as many clients send them: they go the short way all the same."""
+"""Webhooks as many clients send them, head and body apart or on a connection each: all go the short way."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import pytest
 
 from app.core.domain.source import Source
 from tests.web.test_vectors import SOME_TIME, Door, door
-from tests.web.wire import Answer, post, take_answer
+from tests.web.wire import Answer, all_answers, post, take_answer
 
 OPEN = Source(name="open", provider="test", verify=None)
 BODY = b'{"in": "pieces"}'
@@ -80,12 +80,12 @@ async def test_what_follows_the_last_piece_waits_for_its_turn() -> None:
     "head",
     [
         WHOLE[:HEAD].replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"),
-        WHOLE[:HEAD].replace(b"Host: x", b"Host: x\r\nConnection: close"),
+        WHOLE[:HEAD].replace(b"Host: x", b"Host: x\r\nConnection: close, TE\r\nTE: trailers"),
         WHOLE[:HEAD].replace(b"Host: x", b"Host: x\r\nConnection: keep-alive\r\nConnection: close"),
         WHOLE[:HEAD].replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c"),
         WHOLE[:HEAD].replace(b"/open", b"/unknown"),
     ],
-    ids=["expect", "close", "keep-alive and close", "upgrade", "unknown"],
+    ids=["expect", "te", "keep-alive and close", "upgrade", "unknown"],
 )
 async def test_what_is_unusual_goes_by_the_book(head: bytes) -> None:
     async with door(OPEN, {}, SOME_TIME, express=True) as open_door:
@@ -103,3 +103,22 @@ async def test_a_sender_that_leaves_before_the_end_is_told_of() -> None:
         assert (record.outcome, record.status) == ("client_disconnected", 400)
         assert not open_door.store.inbox
         assert (open_door.admission.requests, open_door.admission.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("places", [(), (HEAD,)], ids=["whole", "pieces"])
+async def test_the_last_request_of_a_connection_goes_the_short_way_too(places: tuple[int, ...]) -> None:
+    """Many senders make a connection for each webhook, and say so."""
+    last = post(BODY, "Connection: Close")
+    pieces = cut(last, *[place + len("Connection: Close\r\n") for place in places])
+    async with door(OPEN, {}, SOME_TIME, express=True) as open_door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", open_door.port)
+        try:
+            for piece in (*pieces, WHOLE):  # what comes after it is never looked at
+                writer.write(piece)
+            async with asyncio.timeout(10):
+                (answer,) = all_answers(await reader.read())
+        finally:
+            writer.close()
+        assert (answer.status, answer.closes) == (202, True)
+        assert not open_door.by_the_book
+        assert len(open_door.told.records) == 1
