@@ -204,6 +204,15 @@ async def test_a_killed_server_is_unavailable_within_the_budget(server: RedisSer
         assert PASSWORD not in text
 
 
+async def test_a_server_that_answers_but_takes_no_lock_is_not_well(open_lock: OpenLock, admin: Redis) -> None:
+    lock = open_lock(**UNHURRIED)
+    await admin.config_set("maxmemory", 1)
+    await admin.ping()
+    assert "refused a command" in await unavailable_within(SOON_SECONDS, lock.probe.check())
+    await admin.config_set("maxmemory", 0)
+    assert await lock.probe.check() > 0
+
+
 async def test_a_restarted_server_works_again_at_once(server: RedisServer, open_lock: OpenLock) -> None:
     """Not one call fails for a connection that died with the old server."""
     lock = open_lock(**UNHURRIED)

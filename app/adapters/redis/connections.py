@@ -58,10 +58,6 @@ class RedisConnections:
         self._closed = False
         self.address = f"{self._idle[0].host}:{self._idle[0].port}"
 
-    async def ping(self) -> None:
-        """Make one round trip. Raises `Unavailable`."""
-        await self._call(_Asked(_packed((b"PING",)), usual=b"+PONG\r\n"))
-
     def deadline(self) -> float:
         """Start a budget now, for calls that share one: its end by the loop's clock."""
         return asyncio.get_running_loop().time() + self._operation_seconds
