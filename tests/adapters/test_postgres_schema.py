@@ -61,6 +61,17 @@ def test_the_tables_in_code_are_those_of_the_migrations(database_url: str) -> No
     assert asyncio.run(ask()) == []
 
 
+def test_nothing_but_its_key_keeps_a_delivery_out(database_url: str) -> None:
+    """APPEND names no target for its conflicts: by another unique index events would be taken for duplicates."""
+    unique = """
+        SELECT array_agg(DISTINCT (SELECT string_agg(attname, ',') FROM pg_attribute
+                                   WHERE attrelid = indrelid AND attnum = ANY (indkey)))
+        FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+        WHERE (indisunique OR indisexclusion) AND relname ~ '^delivery_keys'
+    """
+    assert run(database_url, unique) == ["key"]
+
+
 def test_migrating_twice_changes_nothing_and_tells_so(database_url: str) -> None:
     assert migrate(database_url) == (newest(), newest())
 
