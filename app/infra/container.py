@@ -25,7 +25,6 @@ from app.adapters.outgoing.provider_keys import FetchedProviderKeys
 from app.adapters.postgres.api_keys import PostgresApiKeys
 from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
-from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_reader import PostgresEventReader
@@ -34,8 +33,8 @@ from app.adapters.postgres.fitness import PostgresProbe, refuse_unfit
 from app.adapters.postgres.job_store import PostgresJobStore
 from app.adapters.postgres.refusal_store import PostgresRefusalStore
 from app.adapters.postgres.registrations import PostgresRegistrations
+from app.adapters.postgres.registries import PostgresConnectionRegistry, PostgresSourceRegistry
 from app.adapters.postgres.replay_watch import ReplayWatch
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.adapters.postgres.wake_ups import PostgresWakeUps
 from app.adapters.schemas.on_demand import SchemasOnDemand

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from app.adapters.postgres.configuration import LOCK, PostgresConfiguration
-from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Budget, Connections
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.postgres.registries import PostgresConnectionRegistry, PostgresSourceRegistry
 from app.core.domain.connection import Connection
 from app.core.domain.errors import Unavailable
 from app.core.domain.source import OwnScheme, Source

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from app.adapters.memory.configuration import MemoryConfiguration
 from app.adapters.memory.registrations import MemoryRegistrations
 from app.adapters.postgres.configuration import PostgresConfiguration
-from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.postgres.registries import PostgresConnectionRegistry, PostgresSourceRegistry
 from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_sources import CachedSources
 from app.core.policies.refreshing_caches import RefreshingCaches

@@ -15,9 +15,8 @@ import redis
 from app.adapters.memory.audit_log import MemoryAuditLog
 from app.adapters.memory.outgoing import MemoryOutgoing
 from app.adapters.postgres.configuration import PostgresConfiguration
-from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
+from app.adapters.postgres.registries import PostgresConnectionRegistry, PostgresSourceRegistry
 from app.adapters.schemas.json_schema import JsonSchemas
 from app.adapters.secrets.environment import EnvironmentSecrets
 from app.adapters.secrets.file import FileSecrets

@@ -12,13 +12,12 @@ import pytest
 from app.adapters.postgres.api_keys import PostgresApiKeys
 from app.adapters.postgres.audit_log import PostgresAuditLog
 from app.adapters.postgres.configuration import PostgresConfiguration
-from app.adapters.postgres.connection_registry import PostgresConnectionRegistry
 from app.adapters.postgres.connections import Connections
 from app.adapters.postgres.engine import make_engine
 from app.adapters.postgres.event_store import PostgresEventStore
 from app.adapters.postgres.registrations import PostgresRegistrations
+from app.adapters.postgres.registries import PostgresConnectionRegistry, PostgresSourceRegistry
 from app.adapters.postgres.replay_watch import LOOKS, ReplayWatch
-from app.adapters.postgres.source_registry import PostgresSourceRegistry
 from app.adapters.postgres.upkeep import Upkeep
 from app.core.domain.api_key import NewApiKey, Scope
 from app.core.domain.audit import Action

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from operator import eq
 from typing import TypeVar
 
-from app.adapters.postgres import connection_registry, connection_spec, source_registry, source_spec
+from app.adapters.postgres import connection_spec, source_spec
 from app.adapters.postgres.connections import Connections, Session
+from app.adapters.postgres.registries import understood
 from app.core.domain.connection import Connection
 from app.core.domain.connection_difference import is_same
 from app.core.domain.errors import RowFault, Unavailable
@@ -60,8 +61,8 @@ class PostgresConfiguration(Configuration):
 
 async def _compare(session: Session, sources: Sequence[Source], connections: Sequence[Connection]) -> Applied:
     return Applied(
-        await _changes(session, SOURCES, sources, source_registry.understood, eq),
-        await _changes(session, CONNECTIONS, connections, connection_registry.understood, is_same),
+        await _changes(session, SOURCES, sources, source_spec.read, eq),
+        await _changes(session, CONNECTIONS, connections, connection_spec.read, is_same),
     )
 
 
@@ -69,13 +70,13 @@ async def _changes(
     session: Session,
     some: str,
     wanted: Sequence[Named],
-    understood: Callable[[str], Named | None],
+    read: Callable[[str], Named],
     same: Callable[[Named, Named], bool],
 ) -> list[Change]:
     if not wanted:
         return []
     rows = await session.fetch(some, [one.name for one in wanted])
-    known = {row["name"]: understood(row["spec"]) for row in rows}
+    known = {row["name"]: understood(read, row["spec"]) for row in rows}
     changes: list[Change] = []
     for one in wanted:
         before = known.get(one.name)
