@@ -9,7 +9,6 @@ chunk, and retries it while new records wait; what finds the queue full is turne
 import threading
 import time
 from collections import deque
-from random import getrandbits
 from typing import NamedTuple
 
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
@@ -20,7 +19,7 @@ from app.adapters.telemetry.intake_spans import MOST_SPANS
 from app.adapters.telemetry.otlp_encoding import Envelope
 from app.adapters.telemetry.otlp_sender import Sender
 from app.adapters.telemetry.recorder import Incoming, Recorder
-from app.adapters.telemetry.trace_context import Remote, UnrecordedTrace, remote, state_members, unrecorded
+from app.adapters.telemetry.trace_context import Remote, UnrecordedTrace, fresh_ids, remote, state_members, unrecorded
 from app.core.ports.telemetry import Delivery, Trace
 
 MOST_IN_CHUNK = 256
@@ -89,7 +88,7 @@ class CompactRecorder(Recorder):
         if len(self._queue) >= self._most or self._closing:
             self.turned_away += 1
             return unrecorded(claimed if self._continues else None)
-        ids = f"{getrandbits(192) | (1 << 64) | 1:048x}"  # neither id can be zero
+        ids = fresh_ids().hex()
         if claimed is None:
             return self._root(ids, None)
         if not self._continues:

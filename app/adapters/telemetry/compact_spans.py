@@ -7,7 +7,6 @@ written for each. Where limits of attributes are set, the server span takes the 
 
 import struct
 from collections.abc import Sequence
-from random import getrandbits
 
 from app.adapters.telemetry import catalog, otlp_encoding
 from app.adapters.telemetry.intake_spans import (
@@ -41,14 +40,13 @@ from app.adapters.telemetry.otlp_encoding import (
     varint,
 )
 from app.adapters.telemetry.recorder import Seen
-from app.adapters.telemetry.trace_context import Remote
+from app.adapters.telemetry.trace_context import Remote, fresh_ids
 from app.core.ports.event_store import Flush
 from app.core.ports.telemetry import Delivery, Trace
 
 _CHILD_LENGTH = 18 + 10 + 10  # a trace's, a span's and a parent's id, with their tags
 _TIMES_LENGTH = 18
 _SPANS = [SPAN + length for length in SMALL]
-_NO_ZERO_IDS = 1 | 1 << 64 | 1 << 128
 _MOST_REMEMBERED = 1024
 _LONGEST_REMEMBERED = 512
 
@@ -123,7 +121,7 @@ class SpanWriter:
         state = trace_state(trace.members) if trace.members else b""
         parent = PARENT_SPAN_ID + span_id + state
         more = len(state)
-        fresh = (getrandbits(192) | _NO_ZERO_IDS).to_bytes(24, "big")
+        fresh = fresh_ids()
         server = b"".join((in_trace, span_id, state, self._context(trace), *self._server(delivery)))
         length = len(server)
         out += (_SPANS[length] if length < len(_SPANS) else SPAN + varint(length), server)
@@ -212,7 +210,7 @@ class SpanWriter:
             lock = times(flush.lock_started_ns, flush.lock_ended_ns) + self._lock + told
         if flush.append_started_ns:
             when = times(flush.append_started_ns, flush.append_ended_ns)
-            ids = (getrandbits(192) | _NO_ZERO_IDS).to_bytes(24, "big")
+            ids = fresh_ids()
             told = otlp_encoding.attributes(append_attributes(flush), self._limits)
             append = when + self._append + told + link(ids[:16], ids[16:], self._limits, remote=False)
             told = otlp_encoding.attributes(batch_attributes(flush), self._limits)

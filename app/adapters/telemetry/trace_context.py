@@ -15,7 +15,7 @@ _STATE_MEMBER = re.compile(rf"({_STATE_KEY})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,2
 _LONGEST_TRACEPARENT = 512
 _LONGEST_TRACESTATE = 512  # the least that W3C asks a service to pass on
 _MOST_STATE_MEMBERS = 32
-_NOT_ZERO = (1 << 64) | 1  # an id of zeros is none: this sets the last bit of both
+_NO_ZERO_IDS = 1 | 1 << 64 | 1 << 128
 
 
 class Remote(NamedTuple):
@@ -73,10 +73,15 @@ class UnrecordedTrace(Trace):
         self.traceparent = traceparent
 
 
+def fresh_ids() -> bytes:
+    """Draw 24 bytes: the ids of a trace and a span, or of three spans. None of them is all zeros, which means no id."""
+    return (getrandbits(192) | _NO_ZERO_IDS).to_bytes(24, "big")
+
+
 def unrecorded(parent: Remote | None = None) -> UnrecordedTrace:
     """Make a trace with random ids, or pass the sender's on as it is, since no span of ours comes between."""
     if parent is not None:
         return UnrecordedTrace(parent.trace_id, f"00-{parent.trace_id}-{parent.span_id}-{parent.flags & 1:02x}")
-    ids = (getrandbits(192) | _NOT_ZERO).to_bytes(24, "big").hex()
+    ids = fresh_ids().hex()
     trace_id = ids[:32]
     return UnrecordedTrace(trace_id, f"00-{trace_id}-{ids[32:]}-00")
