@@ -119,6 +119,29 @@ async def test_a_column_for_states_is_added_while_events_come_in(database_url: s
         await connections.close()
 
 
+async def test_an_index_of_keys_goes_while_events_come_in(database_url: str, database: Any) -> None:
+    """Somebody reads keys for long, so the migration waits for its lock; no append waits behind it."""
+    await asyncio.to_thread(alembic.command.downgrade, _config(database_url), "0007")
+    assert await database.fetchval("SELECT to_regclass('delivery_keys_received_at_idx') IS NOT NULL")
+    connections = Connections(database_url, budget=Budget(connect_seconds=10, call_seconds=10), largest=1)
+    store = PostgresEventStore(connections)
+    waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+    try:
+        async with database.transaction():
+            await database.execute("LOCK TABLE delivery_keys IN ACCESS SHARE MODE")
+            migrating = asyncio.create_task(asyncio.to_thread(migrate, database_url))
+            async with asyncio.timeout(20):
+                while not await database.fetchval(waiting):
+                    await asyncio.sleep(0.01)
+            for number in range(5):
+                assert isinstance((await append(store, new_event(str(number))))[0], Appended)
+            assert not migrating.done()
+        assert await migrating == ("0007", newest())
+        assert await database.fetchval("SELECT to_regclass('delivery_keys_received_at_idx') IS NULL")
+    finally:
+        await connections.close()
+
+
 def test_days_are_partitions_of_their_own(database_url: str) -> None:
     """Today's and those of the week to come are there from the start."""
     count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"

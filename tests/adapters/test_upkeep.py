@@ -78,14 +78,17 @@ async def test_digests_are_forgotten_after_the_same_time(connections: Connection
     )
 
 
-async def test_old_keys_go_in_batches_until_none_is_left(
+async def test_old_keys_go_piece_by_piece_until_none_is_left(
     connections: Connections, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "KEYS_PER_STATEMENT", 100)
+    """A turn is told to stop between two part; the next one goes on."""
+    monkeypatch.setattr(upkeep, "PAGES_PER_STATEMENT", 1)
     await append(PostgresEventStore(connections), new_event("young"))
-    await old_keys(database, 250, timedelta(days=36))
+    await old_keys(database, 4_000, timedelta(days=36))
     keeper = Upkeep(connections, key_retention_days=35)
-    assert await keeper.forget_keys() == 100
+    stop = asyncio.Event()
+    stop.set()
+    assert await keeper.forget_keys(stop) == 0
     stop = asyncio.Event()
     duty = asyncio.create_task(keeper.run(stop))
     async with asyncio.timeout(10):
@@ -94,6 +97,28 @@ async def test_old_keys_go_in_batches_until_none_is_left(
     stop.set()
     await asyncio.wait_for(duty, 2)
     assert await database.fetchval("SELECT count(*) FROM delivery_keys") == 1
+
+
+async def test_a_piece_reads_no_other_pages(connections: Connections, database: Any) -> None:
+    """With whatever plan: a statement that the driver prepared is soon planned without its values."""
+    await old_keys(database, 40_000, timedelta(days=1))
+    await database.execute("VACUUM ANALYZE delivery_keys")
+    await database.execute("SET plan_cache_mode = force_generic_plan")
+    await database.execute(f"PREPARE forget(timestamptz, tid, tid) AS {upkeep._FORGET.format(table='delivery_keys')}")
+    plan = await database.fetch("EXPLAIN EXECUTE forget(now(), '(3,0)', '(5,0)')")
+    assert sum("Tid Range Scan" in row[0] for row in plan) == 8
+    assert not any("Seq Scan" in row[0] for row in plan)
+
+
+@pytest.mark.parametrize(
+    ("pages", "turns"), [(0, 1), (1, 1), (1_999, 1), (2_000, 2), (100_001, 100), (10_000_019, 144)]
+)
+def test_each_page_has_its_turn_within_a_day(pages: int, turns: int) -> None:
+    """Once and no oftener, and a small table is passed over whole."""
+    began = [upkeep.pages_of_turn(pages, turn * 600.0) for turn in range(turns)]
+    assert [part.start for part in began] == [0, *(part.stop for part in began[:-1])]
+    assert began[-1].stop == pages
+    assert turns * 600 <= 86_400
 
 
 async def test_several_processes_at_once_do_each_thing_once(connections: Connections, database: Any) -> None:

@@ -70,7 +70,6 @@ delivery_keys = Table(
     Column("event_id", Uuid(as_uuid=False), nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Index("delivery_keys_received_at_idx", "received_at", postgresql_using="brin"),
     postgresql_partition_by="HASH (key)",
 )
 
@@ -80,7 +79,6 @@ body_digests = Table(
     Column("key", LargeBinary, primary_key=True),
     Column("event_id", Uuid(as_uuid=False), nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Index("body_digests_received_at_idx", "received_at", postgresql_using="brin"),
     postgresql_partition_by="HASH (key)",
 )
 
