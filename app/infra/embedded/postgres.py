@@ -29,7 +29,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "max_connections": "100",
         "shared_buffers": "128MB",  # taken page by page as it is used; an idle server stays near 20 MB
         "max_wal_size": "512MB",  # a laptop's disk, and a recovery of seconds
-        "wal_compression": "on",  # the whole pages after a checkpoint shrink, and so do fsyncs
+        "wal_compression": "off",  # pages of random keys do not shrink, and trying to costs more than all else
         "jit": "off",  # our statements are short; compiling them costs more than it saves
         "timezone": "UTC",
         "log_timezone": "UTC",
