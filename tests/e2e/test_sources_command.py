@@ -1,4 +1,4 @@
-"""`opsconnect sources` through the real process, on a real Postgres; and that no secret shows anywhere (I10)."""
+"""`opsconnect sources` through processes of its own, on a real Postgres; and that no secret shows anywhere (I10)."""
 
 import base64
 import json
