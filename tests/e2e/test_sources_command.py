@@ -33,6 +33,12 @@ SIGNED = Source(
 
 
 @pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
+
+
+@pytest.fixture
 async def shell(tmp_path: Path, database_url: str) -> Shell:
     connections = Connections(database_url, budget=PATIENT, largest=1)
     await PostgresConfiguration(connections).apply([ASANA, OPEN, SIGNED])
