@@ -93,9 +93,10 @@ def run_servers(folder: Path, made: Path | None = None) -> Iterator[Servers]:
 
 
 def copy_of(made: Path, folder: Path) -> None:
-    """Copy the data folder of servers that are stopped; the copy's servers choose ports of their own."""
+    """Copy the data folder of servers that are stopped; the copy's servers have ports and logs of their own."""
     subprocess.run(["cp", "-a", made, folder], check=True)
-    shutil.rmtree(folder / "ports")
+    for what in ("ports", "log"):
+        shutil.rmtree(folder / what)
 
 
 @pytest.fixture(scope="session")

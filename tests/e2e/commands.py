@@ -117,6 +117,7 @@ def _end(ours: socket.socket, process: "subprocess.Popen[bytes]") -> None:
 
 def _serve(orders: socket.socket) -> None:
     import app.cli
+    import app.infra.dev
     import app.infra.migrations
     import app.infra.serving
     import app.infra.worker  # noqa: F401 (with what most commands load)
