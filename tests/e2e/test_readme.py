@@ -19,7 +19,7 @@ import pytest
 from app.infra.embedded import EmbeddedServers, running
 from app.infra.embedded.process import is_alive
 from tests.e2e import commands
-from tests.e2e.api import ROOT, free_port, until
+from tests.e2e.api import CLIENT, ROOT, free_port, until
 from tests.otlp_receiver import otlp_receiver
 
 READY_SECONDS = 30.0
@@ -87,7 +87,7 @@ class Dev:
         assert self.process is not None
         assert self.process.poll() is None, self.said[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2).status_code == 200
+            return CLIENT.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -99,7 +99,7 @@ class Dev:
 
     def duplicates(self) -> int:
         """How many deliveries it has counted as repeated."""
-        events = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/events", timeout=10).json()["items"]
+        events = CLIENT.get(f"http://127.0.0.1:{self.port}/api/v1/events", timeout=10).json()["items"]
         return sum(int(event["duplicates"]) for event in events)
 
     def pasted(self, lines: str) -> str:
@@ -219,7 +219,7 @@ def events_and_signed(dev: Dev) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Send the signed webhook that it printed last, and list what is kept then."""
     line = [line for line in dev.said.splitlines() if "X-Signature" in line][-1]
     answer: dict[str, str] = json.loads(dev.pasted(line.strip()))
-    return httpx.get(f"http://127.0.0.1:{dev.port}/api/v1/events", timeout=10).json()["items"], answer
+    return CLIENT.get(f"http://127.0.0.1:{dev.port}/api/v1/events", timeout=10).json()["items"], answer
 
 
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
