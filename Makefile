@@ -35,9 +35,10 @@ dev: $(INSTALLED) ## Run everything on this machine: Postgres, Redis-compatible 
 	@exec $(BIN)/opsconnect dev $(ARGS)
 
 # Two at a time, each with servers of its own; one file stays together, since its tests share a process.
+# Bytecode is kept whatever the environment says of it: else each of many processes would compile everything anew.
 .PHONY: test
 test: $(INSTALLED) lint typecheck ## Run the linters, the type checker and every test against real servers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(INSTALLED) ## Try each scheme with 20,000 examples (an hour), and send 50,000 broken requests (FUZZ_SEED repeats these)

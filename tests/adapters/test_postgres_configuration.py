@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.core.domain.errors import Unavailable
 from app.core.domain.source import OwnScheme, Source
 from app.core.policies.cached_connections import CachedConnections
 from app.core.policies.cached_sources import CachedSources
-from tests.conftest import PATIENT, Servers, empty
+from tests.conftest import PATIENT
 
 DEMO = Source(name="demo", provider="hmac", verify=OwnScheme.of(header="x-signature"), secrets=("env:DEMO",))
 SINK = Connection("sink", "http", {"base_url": "http://localhost:8101"}, (("token", "env:SINK"),), ("localhost",))
@@ -33,19 +33,10 @@ class Kept:
         self.apply = self.configuration.apply
 
 
-@pytest.fixture(scope="module")
-def one_database(servers: Servers) -> Iterator[str]:
-    """One for all tests of this file, which is much quicker."""
-    url = servers.create_database()
-    yield url
-    asyncio.run(servers.drop_database(url))
-
-
 @pytest.fixture
-def database_url(one_database: str) -> str:
-    """The same with nothing in it."""
-    asyncio.run(empty(one_database, "sources", "connections"))
-    return one_database
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from app.core.ports.inbox import Decision, Planned
 from app.core.ports.job_claims import Progress
 from app.core.ports.job_store import JobQuery
 from tests.conformance.jobs import JobKit, Place, job_kit
-from tests.conftest import KEPT, PATIENT, Servers, empty
+from tests.conftest import PATIENT, Servers
 from tests.jobs import a_job, done, settlement
 
 
@@ -37,19 +37,10 @@ class Deaf(Connections):
                 raise ConnectionResetError
 
 
-@pytest.fixture(scope="module")
-def one_database(servers: Servers) -> Iterator[str]:
-    """One for all of them: a day that is made stays, and harms nobody."""
-    url = servers.create_database()
-    yield url
-    asyncio.run(servers.drop_database(url))
-
-
 @pytest.fixture
-def database_url(one_database: str) -> str:
-    """The same with nothing in it."""
-    asyncio.run(empty(one_database, *KEPT))
-    return one_database
+def database_url(emptied_database: str) -> str:
+    """One for all of them: a day that is made stays, and harms nobody."""
+    return emptied_database
 
 
 @pytest.fixture

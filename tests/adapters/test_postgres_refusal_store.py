@@ -22,6 +22,12 @@ EVERY_BYTE = bytes(range(256))
 
 
 @pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
+
+
+@pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresRefusalStore]:
     async with AsyncExitStack() as stack:
         connections = Connections(database_url, budget=PATIENT, largest=2)

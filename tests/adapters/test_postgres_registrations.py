@@ -18,6 +18,12 @@ SEALED = Sealed("0123456789abcdef", b"sealed")
 
 
 @pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
+
+
+@pytest.fixture
 async def store(database_url: str, database: Any) -> AsyncIterator[PostgresRegistrations]:
     await database.execute("INSERT INTO sources (name, spec) VALUES ('asana', '{}')")
     connections = Connections(database_url, budget=PATIENT, largest=4)

@@ -21,6 +21,7 @@ from app.core.ports.event_store import Appended
 from app.infra.migrations import _config, migrate, newest
 from tests.conformance.stores import append, new_event
 from tests.conftest import PATIENT, Servers
+from tests.e2e import commands
 
 
 def run(url: str, statement: str) -> Any:
@@ -76,14 +77,15 @@ def test_migrating_twice_changes_nothing_and_tells_so(database_url: str) -> None
     assert migrate(database_url) == (newest(), newest())
 
 
-def test_several_processes_migrate_one_after_the_other(servers: Servers, repository: Path) -> None:
+def test_several_processes_migrate_one_after_the_other(servers: Servers, repository: Path, tmp_path: Path) -> None:
     """Started together on an empty database, as replicas do: one works, the others find it done."""
     url = servers.create_database()
     alembic.command.downgrade(_config(url), "base")
     environment = {**os.environ, "OPSCONNECT_DATABASE_URL": url}
-    command = [sys.executable, "-m", "app", "migrate"]
-    started = [subprocess.Popen(command, env=environment, cwd=repository) for _ in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    with (tmp_path / "log").open("wb") as log:
+        out = log.fileno()
+        started = [commands.Forked(["migrate"], environment, repository, out, out) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0], (tmp_path / "log").read_text()
     assert run(url, "SELECT version_num FROM alembic_version") == newest()
 
 

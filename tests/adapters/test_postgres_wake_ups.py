@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from app.adapters.postgres.connections import Budget
 from app.adapters.postgres.wake_ups import CHANNEL, SPACING_SECONDS, PostgresWakeUps
-from tests.conftest import PATIENT, Servers
+from tests.conftest import PATIENT
 from tests.unit.commanded_store import until
 
 LONG = 20.0
@@ -18,11 +18,9 @@ SHORT = 0.02
 
 
 @pytest.fixture(scope="module")
-def database_url(servers: Servers) -> Iterator[str]:
+def database_url(one_database: str) -> str:
     """One for all of them: nothing is kept in it."""
-    url = servers.create_database()
-    yield url
-    asyncio.run(servers.drop_database(url))
+    return one_database
 
 
 @asynccontextmanager

@@ -21,6 +21,12 @@ WATCHED = {"demo", "other"}
 
 
 @pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
+
+
+@pytest.fixture
 async def connections(database_url: str, database: Any) -> AsyncIterator[Connections]:
     """Connections to a database whose watch begins with the oldest event there is."""
     await database.execute("UPDATE replay_looks SET position = '00000000-0000-0000-0000-000000000000'")

@@ -15,6 +15,7 @@ from tests.bench.rounds import USUAL, Result, Round
 from tests.bench.sink import Sink
 from tests.bench.variants import Naive
 from tests.conftest import Servers
+from tests.e2e.api import CLIENT
 from tests.e2e.sender import signed
 
 
@@ -73,7 +74,7 @@ def test_the_naive_design_keeps_the_same_promise(naive: Naive) -> None:
 
     def send(signature: str) -> httpx.Response:
         headers = {"X-Signature": signature, "X-Delivery-Id": "d-1", "Content-Type": "application/json"}
-        return httpx.post(f"http://127.0.0.1:{naive.port}{PATH}", content=BODY, headers=headers)
+        return CLIENT.post(f"http://127.0.0.1:{naive.port}{PATH}", content=BODY, headers=headers)
 
     first, second = send(signed(SECRET, BODY)), send(signed(SECRET, BODY))
     assert (first.status_code, first.json()["status"]) == (202, "accepted")
@@ -107,6 +108,6 @@ def test_events_made_by_sql_are_like_those_that_were_sent(full: Full) -> None:
     assert (count, misplaced, wrong) == (1000, 0, 0)
     assert days in {2, 3}
     headers = {"X-Signature": signed(SECRET, BODY), "X-Delivery-Id": "kept-500"}
-    again = httpx.post(f"http://127.0.0.1:{full.port}{PATH}", content=BODY, headers=headers)
+    again = CLIENT.post(f"http://127.0.0.1:{full.port}{PATH}", content=BODY, headers=headers)
     kept = full.kept(["kept-500"])
     assert (again.status_code, again.json()["event_id"]) == (200, kept["kept-500"])

@@ -17,7 +17,7 @@ from tests.bench.load import NOTHING, SECRET
 from tests.bench.machine import application_core
 from tests.bench.sink import Sink
 from tests.conftest import Servers
-from tests.e2e.api import free_port, until
+from tests.e2e.api import CLIENT, free_port, until
 
 L0, NAIVE = "L0", "naive"
 
@@ -92,7 +92,7 @@ class Alone(Variant):
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health").status_code in {200, 202}
+            return CLIENT.get(f"http://127.0.0.1:{self.port}/health").status_code in {200, 202}
         except httpx.TransportError:
             return False
 

@@ -15,7 +15,7 @@ from app.core.policies.hinting import Hinting
 from app.core.policies.shielded import Shielded
 from app.core.ports.event_store import EventStore
 from tests.conformance.stores import Kit, memory_kit, postgres_kit
-from tests.conftest import KEPT, Servers, empty
+from tests.conftest import Servers
 
 KITS = [
     f"{policy}{store}"
@@ -26,16 +26,17 @@ KITS = [
 
 @pytest.fixture(scope="session")
 def one_database(servers: Servers) -> Iterator[str]:
-    """One for all of them: ports do not change the schema."""
+    """One for all of them, whatever the file: ports do not change the schema."""
     url = servers.create_database()
     yield url
     asyncio.run(servers.drop_database(url))
 
 
 @pytest.fixture
-def database_url(one_database: str) -> str:
-    """The same with nothing in it."""
-    asyncio.run(empty(one_database, *KEPT, "sources", "connections"))
+def database_url(request: pytest.FixtureRequest, one_database: str) -> str:
+    """The same with nothing in it, where the test is not one of those in memory."""
+    if not request.node.name.endswith("memory]"):
+        return str(request.getfixturevalue("emptied_database"))
     return one_database
 
 

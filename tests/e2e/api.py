@@ -22,13 +22,6 @@ ROOT = Path(__file__).parent.parent.parent
 READY_SECONDS = 20.0
 # One for all: each would read the certificates of the world anew. No connection is kept: the other end gets killed.
 CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=10)
-# What systemd does for a service with a socket of its own.
-WITH_THE_SOCKET = """
-import os, runpy, sys
-os.dup2(int(sys.argv.pop(1)), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-runpy.run_module("app", run_name="__main__", alter_sys=True)
-"""
 
 
 def free_port() -> int:
@@ -58,7 +51,7 @@ class Api:
     port: int = field(default_factory=free_port)
     more: dict[str, str] = field(default_factory=dict)
     listener: socket.socket | None = None
-    """A listening socket to be handed over."""
+    """A listening socket to be handed over, which only a forked process takes."""
     said_before: int = 0
     """How much of the log belongs to earlier stories, in bytes."""
     forked: bool = False
@@ -85,26 +78,26 @@ class Api:
         return {**clean, **own, **self.more}
 
     @property
-    def program(self) -> list[str]:
-        """What Python is to run."""
-        return ["-m", "app", "serve", "--port", str(self.port)]
+    def arguments(self) -> list[str]:
+        """What `opsconnect` is told to do."""
+        return ["serve", *([] if self.listener else ["--port", str(self.port)])]
 
     def start(self, *, wait: bool = True) -> Self:
         """Start it, and wait until it is ready."""
-        inherited: tuple[int, ...] = ()
-        program = self.program
-        if self.listener is not None:
-            inherited = (self.listener.fileno(),)
-            program = ["-c", WITH_THE_SOCKET, str(self.listener.fileno()), "serve"]
         with self.log.open("ab") as log:
-            if self.forked and self.listener is None:
+            if self.forked:
                 self.process = commands.Forked(
-                    program[2:], self.environment, self.log.parent, log.fileno(), log.fileno()
+                    self.arguments,
+                    self.environment,
+                    self.log.parent,
+                    log.fileno(),
+                    log.fileno(),
+                    listener=None if self.listener is None else self.listener.fileno(),
                 )
             else:
+                assert self.listener is None
                 self.process = subprocess.Popen(
-                    [sys.executable, *program],
-                    pass_fds=inherited,
+                    [sys.executable, "-m", "app", *self.arguments],
                     env=self.environment,
                     cwd=self.log.parent,
                     stdout=log,

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ async def rows(url: str, query: str, *values: Any) -> list[asyncpg.Record]:
         return list(await connection.fetch(query, *values))
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def at_revision(url: str, revision: str) -> AsyncIterator[None]:
+    """Let the database be another version's for a while."""
+    (before,) = (row[0] for row in await rows(url, "SELECT version_num FROM alembic_version"))
+    change = "UPDATE alembic_version SET version_num = $1"
+    await rows(url, change, revision)
+    try:
+        yield
+    finally:
+        await rows(url, change, before)
 
 
 async def stop_backends(url: str, servers: Servers) -> list[int]:

@@ -4,10 +4,9 @@ import asyncio
 import gzip
 import json
 
-import httpx
 import pytest
 
-from tests.e2e.api import Api, until
+from tests.e2e.api import CLIENT, Api, until
 from tests.e2e.conftest import rows
 from tests.e2e.sender import SECRET, signed
 
@@ -166,7 +165,7 @@ async def send_chunks(port: int, path: str, *, chunks: int) -> tuple[int, int]:
 
 def test_other_methods_are_not_allowed(api: Api) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
-        answer = httpx.request(method, f"{api.url}/api/v1/webhooks/open")
+        answer = CLIENT.request(method, f"{api.url}/api/v1/webhooks/open")
         assert answer.status_code == 405, method
         assert answer.headers["allow"] == "POST"
 

@@ -1,4 +1,4 @@
-"""The command line through the real process, on a real Postgres."""
+"""The command line through processes of its own, on a real Postgres."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Servers
-from tests.e2e.conftest import rows
+from tests.e2e import commands
+from tests.e2e.conftest import at_revision
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,25 +31,29 @@ class Answer:
 
 @dataclass
 class Shell:
-    """Runs `python -m app` in a folder of its own."""
+    """Runs `opsconnect` in a folder of its own."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, stdin: str = "") -> Answer:
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command finds in its environment."""
         clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("OPSCONNECT_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=self.folder,
-            env={**clean, "PYTHONPATH": str(ROOT), **self.variables},
-            input=stdin.encode(),
-            capture_output=True,
-            check=False,
-            timeout=30,
+        return {**clean, "PYTHONPATH": str(ROOT), **self.variables}
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Answer:
+        done = commands.run(
+            arguments, environment=self.environment, folder=self.folder, seconds=30, stdin=stdin.encode()
         )
-        out, err = done.stdout.decode(), done.stderr.decode()
-        assert "Traceback" not in err, err
-        return Answer(done.returncode, out.splitlines(), err.splitlines())
+        assert "Traceback" not in done.stderr, done.stderr
+        return Answer(done.returncode, done.stdout.splitlines(), done.stderr.splitlines())
+
+
+@pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: who changes its schema changes it back."""
+    return emptied_database
 
 
 @pytest.fixture
@@ -168,10 +173,17 @@ async def test_the_version_is_said(shell: Shell) -> None:
 
 
 async def test_a_terminal_that_knows_no_arrows_gets_an_escape(shell: Shell) -> None:
-    shell.variables["PYTHONIOENCODING"] = "ascii"
     shell("apply", "-f", "opsconnect.yaml")
-    answer = shell("apply", "-f", "-", stdin=FILE.replace("X-A", "X-B"))
-    assert answer.out[0] == "changed    source      demo        verify.header: x-a \\u2192 x-b"
+    printed = subprocess.run(  # by an interpreter of its own: how it writes is settled at its start
+        [sys.executable, "-m", "app", "apply", "-f", "-"],
+        env={**shell.environment, "PYTHONIOENCODING": "ascii"},
+        cwd=shell.folder,
+        input=FILE.replace("X-A", "X-B").encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=30,
+    ).stdout
+    assert printed.splitlines()[0] == rb"changed    source      demo        verify.header: x-a \u2192 x-b"
 
 
 async def test_a_url_with_options_means_the_same_to_every_command(shell: Shell) -> None:
@@ -200,8 +212,8 @@ async def test_revisions_that_are_not_there_say_which_are(shell: Shell) -> None:
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(shell: Shell) -> None:
-    await rows(shell.variables["OPSCONNECT_DATABASE_URL"], "UPDATE alembic_version SET version_num = '9999'")
-    answer = shell("migrate")
+    async with at_revision(shell.variables["OPSCONNECT_DATABASE_URL"], "9999"):
+        answer = shell("migrate")
     assert (answer.code, len(answer.err)) == (1, 1)
     assert "at revision 9999" in answer.err[0]
     assert "newer OpsConnect" in answer.err[0]

@@ -42,7 +42,7 @@ class Fleet:
     def add(self) -> Api:
         """Start one more, and wait until it serves."""
         log = self._folder / f"service-{len(list(self._folder.glob('*.log')))}.log"
-        service = Api(*self._urls, log, port=self.port, more=self._more, listener=self.listener)
+        service = Api(*self._urls, log, port=self.port, more=self._more, listener=self.listener, forked=True)
         self.services.append(service.start(wait=False))
         until(lambda: service.lines("start.serving") or service.ended, 20, f"the start ({log.read_text()[-2000:]})")
         assert not service.ended, log.read_text()

@@ -36,7 +36,7 @@ def traced(database_url: str, redis_url: str, tmp_path: Path, collector: OtlpRec
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "DEMO_SECRET": SECRET,
     }
-    api = Api(database_url, redis_url, tmp_path / "api.log", more=more)
+    api = Api(database_url, redis_url, tmp_path / "api.log", more=more, forked=True)
     worker = make_worker(database_url, tmp_path, **more)
     try:
         for process in (api, worker):

@@ -4,9 +4,7 @@ import json
 import re
 import time
 
-import httpx
-
-from tests.e2e.api import ADMIN_KEY, Api, until
+from tests.e2e.api import ADMIN_KEY, CLIENT, Api, until
 from tests.e2e.conftest import OPEN
 from tests.e2e.sender import SECRET, signed
 
@@ -122,16 +120,16 @@ def test_everything_but_webhooks_and_health_needs_the_key(api: Api) -> None:
         "/nothing",
     ]
     for path in closed:
-        bare = httpx.get(f"{api.url}{path}")
+        bare = CLIENT.get(f"{api.url}{path}")
         assert bare.status_code == 401, path
         assert bare.headers["www-authenticate"] == "Bearer"
         assert bare.json()["code"] == "unauthorized"
         for value in ("Bearer wrong", "Bearer", f"Basic {ADMIN_KEY}", f"Bearer {ADMIN_KEY}x"):
-            assert httpx.get(f"{api.url}{path}", headers={"Authorization": value}).status_code == 401
+            assert CLIENT.get(f"{api.url}{path}", headers={"Authorization": value}).status_code == 401
     for path in ("/docs", "/metrics", "/api/v1/events"):
         assert api.get(path).status_code == 200
     for path in ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"):
-        assert httpx.get(f"{api.url}{path}").status_code == 200
+        assert CLIENT.get(f"{api.url}{path}").status_code == 200
 
 
 def test_health_shows_the_latencies_and_the_version(api: Api) -> None:

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.core.catalog.catalogue import providers
-from tests.e2e.api import Api
+from tests.e2e.api import CLIENT, Api
 
 NAMES = [provider.name for provider in providers()]
 
@@ -85,7 +84,7 @@ def test_every_provider_can_be_shown_by_both(api: Api, shell: Api) -> None:
 def test_what_is_not_there_is_a_problem_and_strangers_are_not_told(api: Api) -> None:
     answer = api.get("/api/v1/providers/nobody")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_provider")
-    assert httpx.get(f"{api.url}/api/v1/providers").status_code == 401
+    assert CLIENT.get(f"{api.url}/api/v1/providers").status_code == 401
 
 
 def test_what_is_answered_is_what_is_described(api: Api) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from app.infra.embedded import EmbeddedServers, running
 from app.infra.embedded.process import is_alive
-from tests.e2e.api import ROOT, free_port, until
+from tests.e2e import commands
+from tests.e2e.api import CLIENT, ROOT, free_port, until
 from tests.otlp_receiver import otlp_receiver
 
 READY_SECONDS = 30.0
@@ -47,7 +48,9 @@ class Dev:
     folder: Path
     more: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    forked: bool = True
+    """From a process that has imported everything, which is quicker."""
+    process: "subprocess.Popen[bytes] | commands.Forked | None" = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,14 +65,19 @@ class Dev:
 
     def start(self) -> EmbeddedServers:
         """Start it, and wait until it is ready; give the servers that it runs."""
+        arguments = ["dev", "--port", str(self.port)]
         with (self.folder / "terminal.log").open("ab") as terminal:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "dev", "--port", str(self.port)],
-                env=self.environment,
-                cwd=self.folder,
-                stdout=terminal,
-                stderr=subprocess.STDOUT,
-            )
+            if self.forked:
+                out = terminal.fileno()
+                self.process = commands.Forked(arguments, self.environment, self.folder, out, out)
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "app", *arguments],
+                    env=self.environment,
+                    cwd=self.folder,
+                    stdout=terminal,
+                    stderr=subprocess.STDOUT,
+                )
         until(self._is_healthy, READY_SECONDS, "health")
         servers = running(self.folder / ".opsconnect")
         assert servers is not None
@@ -79,7 +87,7 @@ class Dev:
         assert self.process is not None
         assert self.process.poll() is None, self.said[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2).status_code == 200
+            return CLIENT.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -91,7 +99,7 @@ class Dev:
 
     def duplicates(self) -> int:
         """How many deliveries it has counted as repeated."""
-        events = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/events", timeout=10).json()["items"]
+        events = CLIENT.get(f"http://127.0.0.1:{self.port}/api/v1/events", timeout=10).json()["items"]
         return sum(int(event["duplicates"]) for event in events)
 
     def pasted(self, lines: str) -> str:
@@ -106,22 +114,19 @@ class Dev:
 
     def refused(self, *arguments: str) -> list[str]:
         """Start another one that is to refuse; give its lines."""
-        command = [sys.executable, "-m", "app", "dev", *arguments]
-        done = subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=30, check=False
-        )
+        done = commands.run(["dev", *arguments], environment=self.environment, folder=self.folder, seconds=30)
         assert (done.returncode, done.stdout) == (1, "")
         return done.stderr.splitlines()
 
 
 @contextmanager
-def developing(folder: Path, **more: str) -> Iterator[Dev]:
+def developing(folder: Path, *, forked: bool = True, **more: str) -> Iterator[Dev]:
     """Have a folder with what `make dev` installs into it; whatever runs there ends with the test."""
     command = folder / ".venv" / "bin" / "opsconnect"
     command.parent.mkdir(parents=True, exist_ok=True)
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m app "$@"\n')
     command.chmod(0o755)
-    dev = Dev(folder, more)
+    dev = Dev(folder, more, forked=forked)
     try:
         yield dev
     finally:
@@ -156,7 +161,7 @@ def test_the_walk_works_as_it_stands(readme: str, tmp_path: Path) -> None:
     promised, seen = Compared(), Compared()
     with otlp_receiver() as collector:
         exporting = {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        with developing(tmp_path, **exporting) as dev:
+        with developing(tmp_path, forked=False, **exporting) as dev:
             servers = dev.start()
             for step in steps:
                 answer = dev.pasted(step["lines"])
@@ -214,7 +219,7 @@ def events_and_signed(dev: Dev) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Send the signed webhook that it printed last, and list what is kept then."""
     line = [line for line in dev.said.splitlines() if "X-Signature" in line][-1]
     answer: dict[str, str] = json.loads(dev.pasted(line.strip()))
-    return httpx.get(f"http://127.0.0.1:{dev.port}/api/v1/events", timeout=10).json()["items"], answer
+    return CLIENT.get(f"http://127.0.0.1:{dev.port}/api/v1/events", timeout=10).json()["items"], answer
 
 
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:

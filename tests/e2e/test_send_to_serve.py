@@ -67,7 +67,7 @@ def everything(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> It
             keys = both_sides(scheme, [secret_for(scheme)], None, OPTIONAL.get(provider.name, {}))
             orders[name] = SampleOrder(provider, scheme, *keys, address, address)
     configure(url, *(source_of(order, name, folder) for name, order in orders.items()))
-    api = Api(url, servers.redis.url(), folder / "api.log", port=port)
+    api = Api(url, servers.redis.url(), folder / "api.log", port=port, forked=True)
     try:
         yield Everything(api.start(), orders)
     finally:

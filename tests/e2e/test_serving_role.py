@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
 import asyncpg
@@ -31,8 +30,7 @@ from tests.conftest import PATIENT, Servers
 from tests.e2e.api import Api, serving, until
 from tests.operators import ADA
 
-_numbers = count(1)
-
+ROLE = "serving_with_the_least"
 SEALED = Sealed("0123456789abcdef", b"sealed")
 SOURCE = {"name": "open", "provider": "test", "verify": "none", "delivery_key": "header:X-Delivery-Id"}
 
@@ -69,20 +67,30 @@ FORBIDDEN = [
 
 
 @pytest.fixture
-async def serving_url(servers: Servers, database_url: str, repository: Path) -> str:
-    """The database as the serving role reaches it."""
-    role = f"serving_{next(_numbers)}"
+def database_url(emptied_database: str, granted: None) -> str:
+    """One for all of them: who serves cannot change the schema, but for days that are made and harm nobody."""
+    return emptied_database
+
+
+@pytest.fixture(scope="module")
+async def granted(servers: Servers, one_database: str, repository: Path) -> None:
+    """The serving role with its rights."""
     superuser = await asyncpg.connect(servers.postgres.superuser_url("postgres"))
     try:
-        await superuser.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+        await superuser.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'x'")
     finally:
         await superuser.close()
-    owner = await asyncpg.connect(database_url)
+    owner = await asyncpg.connect(one_database)
     try:
-        await owner.execute((repository / "deploy/postgres/grants.sql").read_text().replace(':"serving"', role))
+        await owner.execute((repository / "deploy/postgres/grants.sql").read_text().replace(':"serving"', ROLE))
     finally:
         await owner.close()
-    return f"postgresql://{role}:x@{database_url.rpartition('@')[2]}"
+
+
+@pytest.fixture
+def serving_url(database_url: str) -> str:
+    """The database as the serving role reaches it."""
+    return f"postgresql://{ROLE}:x@{database_url.rpartition('@')[2]}"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`opsconnect sources` through the real process, on a real Postgres; and that no secret shows anywhere (I10)."""
+"""`opsconnect sources` through processes of its own, on a real Postgres; and that no secret shows anywhere (I10)."""
 
 import base64
 import json
@@ -30,6 +30,12 @@ SIGNED = Source(
     ("env:SIGNED",),
     public_url="https://a.example/s",
 )
+
+
+@pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
 
 
 @pytest.fixture

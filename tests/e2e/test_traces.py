@@ -26,6 +26,12 @@ def recorder(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: nobody changes the schema."""
+    return emptied_database
+
+
+@pytest.fixture
 def traced(database_url: str, redis_url: str, tmp_path: Path, collector: OtlpReceiver, recorder: str) -> Iterator[Api]:
     settings = {
         "OPSCONNECT_SPAN_RECORDER": recorder,

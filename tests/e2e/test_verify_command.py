@@ -1,4 +1,4 @@
-"""`opsconnect verify` through the real process, with no database, key or network."""
+"""`opsconnect verify` through processes of its own, with no database, key or network."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import commands
 from tests.unit.catalog.walking import ALL
 
 ROOT = Path(__file__).parents[2]
@@ -16,17 +17,10 @@ VALID, INVALID = (next(v for v in ALL if v["id"] == name) for name in ("github-0
 
 def verify(*arguments: str, stdin: bytes) -> tuple[int, list[str], str]:
     clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("OPSCONNECT_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "verify", *arguments],
-        cwd=ROOT,
-        env=clean,
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert b"Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout.decode("ascii").splitlines(), done.stderr.decode()
+    done = commands.run(["verify", *arguments], environment=clean, folder=ROOT, seconds=60, stdin=stdin)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.isascii()
+    return done.returncode, done.stdout.splitlines(), done.stderr
 
 
 def test_every_vector_gets_one_line_in_its_order() -> None:

@@ -13,12 +13,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.api import Api, serving, until
-from tests.e2e.conftest import DEMO, configure, rows
+from tests.e2e.conftest import DEMO, at_revision, configure
 from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import SECRET, acknowledged, deliveries, send_all
 from tests.otlp_receiver import otlp_receiver
 
 Start = Callable[..., Api]
+
+
+@pytest.fixture
+def database_url(emptied_database: str) -> str:
+    """One for all of them: who changes its schema changes it back."""
+    return emptied_database
 
 
 @pytest.fixture
@@ -162,15 +168,13 @@ def test_a_worker_may_be_told_to_leave_alone(crew: Api) -> None:
 
 async def test_one_that_cannot_start_is_tried_again_while_another_serves(crew: Api) -> None:
     """Each time after a longer pause, until it can."""
-    (revision,) = (row[0] for row in await rows(crew.database_url, "SELECT version_num FROM alembic_version"))
-    await rows(crew.database_url, "UPDATE alembic_version SET version_num = 'unheard of'")
     victim, other = workers(crew)
-    victim.kill()
-    before = time.monotonic()
-    await asyncio.to_thread(until, lambda: crew.log.read_text().count("unheard of") == 2, 20, "two attempts")
-    assert time.monotonic() - before >= 1.5, "half a second, then one"
-    assert crew.get("/api/v1/health").status_code == 200
-    await rows(crew.database_url, f"UPDATE alembic_version SET version_num = '{revision}'")
+    async with at_revision(crew.database_url, "unheard of"):
+        victim.kill()
+        before = time.monotonic()
+        await asyncio.to_thread(until, lambda: crew.log.read_text().count("unheard of") == 2, 20, "two attempts")
+        assert time.monotonic() - before >= 1.5, "half a second, then one"
+        assert crew.get("/api/v1/health").status_code == 200
     await asyncio.to_thread(started, crew, 3)
     assert crew.lines("worker.replaced")[0]["ended_by"] == "exit code 1"
     assert not is_gone(other)
@@ -212,11 +216,11 @@ def test_each_worker_tells_of_itself_to_the_collector(start: Start) -> None:
 
 async def test_what_keeps_them_from_starting_is_said_once(database_url: str, redis_url: str, tmp_path: Path) -> None:
     """One line, exit code 1, and nobody left."""
-    await rows(database_url, "UPDATE alembic_version SET version_num = 'unheard of'")
-    api = Api(database_url, redis_url, tmp_path / "api.log", more={"OPSCONNECT_WORKERS": "3"})
-    process = api.start(wait=False).process
-    assert process is not None
-    assert await asyncio.to_thread(process.wait, 20) == 1
+    api = Api(database_url, redis_url, tmp_path / "api.log", more={"OPSCONNECT_WORKERS": "3"}, forked=True)
+    async with at_revision(database_url, "unheard of"):
+        process = api.start(wait=False).process
+        assert process is not None
+        assert await asyncio.to_thread(process.wait, 20) == 1
     (line,) = api.log.read_text().splitlines()
     assert line.startswith("error")
     assert "unheard of" in line

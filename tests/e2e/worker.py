@@ -24,9 +24,9 @@ class Worker(Api):
     """One working process."""
 
     @property
-    def program(self) -> list[str]:
-        """What Python is to run."""
-        return ["-m", "app", "worker"]
+    def arguments(self) -> list[str]:
+        """What `opsconnect` is told to do."""
+        return ["worker"]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -28,18 +28,18 @@ ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000)"
 BUSY = f"SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '{ENDLESS}'"
 
 
-async def test_the_second_start_keeps_data_addresses_and_passwords(tmp_path: Path) -> None:
-    with start(tmp_path / "data") as first:
+async def test_the_second_start_keeps_data_addresses_and_passwords(data: Path) -> None:
+    with start(data) as first:
         await ask(first.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert all_gone(first.postgres_pid, first.redis_pid)
-    with start(tmp_path / "data") as second:
+    with start(data) as second:
         assert await ask(second.database_url, "SELECT answer FROM kept") == 42
     assert (second.database_url, second.redis_url) == (first.database_url, first.redis_url)
 
 
-async def test_postgres_is_durable_and_its_role_is_modest(tmp_path: Path) -> None:
+async def test_postgres_is_durable_and_its_role_is_modest(data: Path) -> None:
     """Our role owns its database, may copy it, may read the system identifier, and is no superuser."""
-    with start(tmp_path / "data", extra_settings={"log_min_messages": "info"}) as servers:
+    with start(data, extra_settings={"log_min_messages": "info"}) as servers:
         url = servers.database_url
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             assert await ask(url, f"SHOW {setting}") == "on"
@@ -54,8 +54,8 @@ async def test_postgres_is_durable_and_its_role_is_modest(tmp_path: Path) -> Non
         )
 
 
-async def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
-    with start(tmp_path / "data") as servers:
+async def test_nobody_gets_in_without_the_password(data: Path) -> None:
+    with start(data) as servers:
         for role in ("opsconnect", "postgres"):
             wrong = servers.database_url.split("@")[1]
             with pytest.raises(asyncpg.InvalidPasswordError):
@@ -66,8 +66,8 @@ async def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
             stranger.ping()
 
 
-def test_redis_keeps_nothing_and_gives_up_what_expires_first(tmp_path: Path) -> None:
-    with start(tmp_path / "data") as servers:
+def test_redis_keeps_nothing_and_gives_up_what_expires_first(data: Path) -> None:
+    with start(data) as servers:
         assert servers.redis_url
         with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
             assert client.config_get("save")["save"] == ""
@@ -92,17 +92,16 @@ def test_secrets_are_readable_by_their_owner_only_and_in_no_command_line(tmp_pat
     assert (data / ".gitignore").read_text() == "*\n"
 
 
-async def test_a_lost_password_file_is_made_again(tmp_path: Path) -> None:
-    with start(tmp_path / "data") as first:
+async def test_a_lost_password_file_is_made_again(data: Path) -> None:
+    with start(data) as first:
         await ask(first.database_url, "CREATE TABLE kept (id int)")
-    (tmp_path / "data" / "passwords" / "opsconnect").unlink()
-    with start(tmp_path / "data") as second:
+    (data / "passwords" / "opsconnect").unlink()
+    with start(data) as second:
         assert second.database_url != first.database_url
         assert await ask(second.database_url, "SELECT count(*) FROM kept") == 0
 
 
-def test_another_command_finds_the_servers_while_their_owner_lives(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_another_command_finds_the_servers_while_their_owner_lives(data: Path) -> None:
     assert running(data) is None
     with owner(data) as other:
         servers = other.servers()
@@ -113,30 +112,30 @@ def test_another_command_finds_the_servers_while_their_owner_lives(tmp_path: Pat
         assert running(data) == own
 
 
-def test_a_second_owner_of_the_folder_is_told_who_has_it(tmp_path: Path) -> None:
-    with owner(tmp_path / "data") as other:
+def test_a_second_owner_of_the_folder_is_told_who_has_it(data: Path) -> None:
+    with owner(data) as other:
         other.servers()
         with pytest.raises(EmbeddedError, match=rf"in use by another OpsConnect \(process {other.process.pid}\)"):
-            start(tmp_path / "data").__enter__()
-        assert running(tmp_path / "data")
+            start(data).__enter__()
+        assert running(data)
 
 
-def test_a_taken_port_is_exchanged_for_another(tmp_path: Path) -> None:
-    with start(tmp_path / "data") as first:
+def test_a_taken_port_is_exchanged_for_another(data: Path) -> None:
+    with start(data) as first:
         pass
-    port = int((tmp_path / "data" / "ports" / "postgres").read_text())
-    with socket.create_server(("127.0.0.1", port)), start(tmp_path / "data") as second:
+    port = int((data / "ports" / "postgres").read_text())
+    with socket.create_server(("127.0.0.1", port)), start(data) as second:
         assert second.database_url != first.database_url
         assert second.redis_url == first.redis_url
 
 
-def test_without_a_redis_program_there_is_a_reason_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_redis_program_there_is_a_reason_instead(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.infra.embedded.servers.find_redis", lambda: (None, "nowhere to be found"))
-    with start(tmp_path / "data") as servers:
+    with start(data) as servers:
         assert servers.redis_url is None
         assert servers.redis_pid is None
         assert servers.redis_missing == "nowhere to be found"
-        assert running(tmp_path / "data") == servers
+        assert running(data) == servers
 
 
 def test_redis_is_looked_for_in_the_wheel_then_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +151,9 @@ def test_redis_is_looked_for_in_the_wheel_then_on_the_path(tmp_path: Path, monke
     assert find_redis() == (str(Path("/bin/sh").resolve()), None)
 
 
-async def test_postgres_comes_back_at_its_address_after_a_kill(tmp_path: Path) -> None:
+async def test_postgres_comes_back_at_its_address_after_a_kill(data: Path) -> None:
     """What was committed is there; even a backend deep in a computation is gone when `kill` returns."""
-    with claim(tmp_path / "data") as folder:
+    with claim(data) as folder:
         postgres = PostgresServer(folder)
         try:
             postgres.start()
@@ -197,9 +196,9 @@ def test_redis_comes_back_at_its_address_after_a_kill(tmp_path: Path) -> None:
             server.stop()
 
 
-async def test_a_server_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+async def test_a_server_outlives_the_thread_that_asked_for_it(data: Path) -> None:
     """The kernel ties a server to the thread that forked it, so that must not be the caller's."""
-    with claim(tmp_path / "data") as folder:
+    with claim(data) as folder:
         postgres = PostgresServer(folder)
         try:
             asking = threading.Thread(target=postgres.start)

@@ -49,36 +49,36 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-async def test_servers_end_with_a_killed_owner_and_the_next_start_recovers(tmp_path: Path) -> None:
+async def test_servers_end_with_a_killed_owner_and_the_next_start_recovers(data: Path) -> None:
     """The next start comes at once, while the old Postgres is still shutting down."""
-    with owner(tmp_path / "data") as other:
+    with owner(data) as other:
         before = other.servers()
         await ask(before.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
         assert other.end(signal.SIGKILL) == -signal.SIGKILL
-    assert running(tmp_path / "data") is None
-    with start(tmp_path / "data") as after:
+    assert running(data) is None
+    with start(data) as after:
         assert all_gone(before.postgres_pid, before.redis_pid)
         assert (after.database_url, after.redis_url) == (before.database_url, before.redis_url)
         assert await ask(after.database_url, "SELECT answer FROM kept") == 42
 
 
-async def test_a_server_that_outlived_its_owner_is_ended_by_the_next_start(tmp_path: Path) -> None:
+async def test_a_server_that_outlived_its_owner_is_ended_by_the_next_start(data: Path) -> None:
     """As after `kill -9` on macOS, where no kernel ends it."""
     program, _ = find_redis()
     assert program
-    with claim(tmp_path / "data") as folder:
+    with claim(data) as folder:
         postgres, redis = PostgresServer(folder), RedisServer(folder, program)
         postgres.start()
         redis.start()
-    with start(tmp_path / "data") as after:
+    with start(data) as after:
         assert not process.is_alive(postgres.pid)
         assert not process.is_alive(redis.pid)
         assert (after.database_url, after.redis_url) == (postgres.url(), redis.url())
         assert await ask(after.database_url, "SELECT 1") == 1
 
 
-def test_servers_of_a_killed_owner_end_without_any_next_start(tmp_path: Path) -> None:
-    with owner(tmp_path / "data") as other:
+def test_servers_of_a_killed_owner_end_without_any_next_start(data: Path) -> None:
+    with owner(data) as other:
         servers = other.servers()
         other.end(signal.SIGKILL)
         assert all_gone(servers.postgres_pid, servers.redis_pid)
@@ -96,20 +96,19 @@ async def test_an_ordinary_user_starts_kills_and_starts_again() -> None:
             assert second.end() == 0
 
 
-def test_ctrl_c_reaches_the_owner_only_who_stops_the_servers_in_order(tmp_path: Path) -> None:
-    with owner(tmp_path / "data") as other:
+def test_ctrl_c_reaches_the_owner_only_who_stops_the_servers_in_order(data: Path) -> None:
+    with owner(data) as other:
         servers = other.servers()
         assert os.getsid(servers.postgres_pid) != os.getsid(other.process.pid)
         assert other.end(signal.SIGINT) == 130
     assert all_gone(servers.postgres_pid, servers.redis_pid)
-    assert "database system is shut down" in (tmp_path / "data" / "log" / "postgres.log").read_text()
-    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+    assert "database system is shut down" in (data / "log" / "postgres.log").read_text()
+    assert not (data / "postgres" / "postmaster.pid").exists()
 
 
 async def test_a_stale_lock_file_whose_number_was_given_to_another_process_is_no_obstacle(
-    tmp_path: Path,
+    data: Path,
 ) -> None:
-    data = tmp_path / "data"
     with start(data) as servers:
         lock = (data / "postgres" / "postmaster.pid").read_text()
         await ask(servers.database_url, "CREATE TABLE kept (id int)")

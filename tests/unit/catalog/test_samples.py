@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from app.core.catalog.catalogue import providers
 from app.core.catalog.draft import Draft
 from app.core.catalog.handshakes import answer
-from app.core.catalog.proof import Genuine, NotGenuine, SignedRequest
+from app.core.catalog.proof import Credentials, Genuine, NotGenuine, SignedRequest
 from app.core.catalog.provider import Mac, Place, Provider, Scheme
 from app.core.catalog.sample import Sample, sample_of
 from app.core.catalog.source_text import UNLISTED
@@ -40,8 +41,15 @@ def secret_for(scheme: Scheme) -> bytes:
 
 
 def order(provider: Provider, scheme: Scheme) -> SampleOrder:
-    settings = {"public_key": "example"} if provider.name == "braintree" else {}
-    return SampleOrder(provider, scheme, *both_sides(scheme, [secret_for(scheme)], None, settings), URL, URL)
+    return SampleOrder(provider, scheme, *sides(provider.name, scheme.name), URL, URL)
+
+
+@cache
+def sides(provider: str, name: str) -> tuple[Credentials, Credentials]:
+    """What signs, and what verifies; keys are made once for all tests."""
+    (scheme,) = (scheme for row, scheme in EACH if (row.name, scheme.name) == (provider, name))
+    settings = {"public_key": "example"} if provider == "braintree" else {}
+    return both_sides(scheme, [secret_for(scheme)], None, settings)
 
 
 def verdict(made: MadeSample, about: SampleOrder, now: float | None = NOW) -> object:
