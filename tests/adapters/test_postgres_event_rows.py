@@ -1,7 +1,6 @@
 """What a batch of events holds is what Postgres keeps, whatever is in a text and however long a body is."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -15,7 +14,7 @@ from app.core.domain.errors import RowRejected
 from app.core.domain.event import NewEvent
 from app.core.ports.event_store import Appended
 from tests.conformance.stores import append, new_event
-from tests.conftest import KEPT, PATIENT, Servers, empty
+from tests.conftest import PATIENT
 
 TEXTS = ("source", "provider", "delivery_id", "type", "content_type", "verification", "traceparent", "quarantine")
 ROWS = """
@@ -26,19 +25,10 @@ FROM events e JOIN delivery_keys k ON k.event_id = e.id
 """
 
 
-@pytest.fixture(scope="module")
-def one_database(servers: Servers) -> Iterator[str]:
-    """One for all tests here: they only fill it."""
-    url = servers.create_database()
-    yield url
-    asyncio.run(servers.drop_database(url))
-
-
 @pytest.fixture
-def database_url(one_database: str) -> str:
-    """The same with nothing in it."""
-    asyncio.run(empty(one_database, *KEPT))
-    return one_database
+def database_url(emptied_database: str) -> str:
+    """One for all tests here: they only fill it."""
+    return emptied_database
 
 
 @pytest.fixture

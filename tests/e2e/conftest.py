@@ -38,6 +38,9 @@ DEMO = {
     "delivery_key": "header:X-Delivery-Id",
     "secrets": ["env:DEMO_SECRET"],
 }
+BOTH_WAYS = pytest.mark.parametrize("intake_path", ["express", "asgi"], scope="module")
+"""For stories of intake: each is told of both ways that a webhook can go (docs/adr/0012)."""
+
 OPEN = {"name": "open", "provider": "test", "verify": "none"}
 SALESFORCE = {"name": "salesforce", "provider": "salesforce", "verify": "none"}
 
@@ -70,12 +73,19 @@ async def _nobody(_: OutgoingRequest) -> OutgoingAnswer:
 
 
 @pytest.fixture(scope="module")
-def running_api(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def intake_path() -> str:
+    """Which way webhooks go, where a story is not told of `BOTH_WAYS`."""
+    return "express"
+
+
+@pytest.fixture(scope="module")
+def running_api(servers: Servers, tmp_path_factory: pytest.TempPathFactory, intake_path: str) -> Iterator[Api]:
     """`opsconnect serve` for all stories of a file: to start is what takes long."""
     url = servers.create_database()
     folder = tmp_path_factory.mktemp("api")
     configure(url, DEMO, OPEN, SALESFORCE)
-    with serving(url, servers.redis.url(), folder, DEMO_SECRET=SECRET) as running:
+    more = {"DEMO_SECRET": SECRET, "OPSCONNECT_INTAKE_PATH": intake_path}
+    with serving(url, servers.redis.url(), folder, **more) as running:
         yield running
     asyncio.run(servers.drop_database(url))
 
@@ -97,10 +107,11 @@ def start_afresh(api: Api) -> None:
 
 
 @pytest.fixture
-def own_api(own_servers: Servers, tmp_path: Path) -> Iterator[Api]:
+def own_api(own_servers: Servers, tmp_path: Path, intake_path: str) -> Iterator[Api]:
     """The same on servers that the test may kill."""
     configure(own_servers.postgres.url(), DEMO, OPEN, SALESFORCE)
-    with serving(own_servers.postgres.url(), own_servers.redis.url(), tmp_path, DEMO_SECRET=SECRET) as running:
+    more = {"DEMO_SECRET": SECRET, "OPSCONNECT_INTAKE_PATH": intake_path}
+    with serving(own_servers.postgres.url(), own_servers.redis.url(), tmp_path, **more) as running:
         yield running
 
 

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from tests.e2e.api import CLIENT, Api, until
-from tests.e2e.conftest import rows
+from tests.e2e.conftest import BOTH_WAYS, rows
 from tests.e2e.sender import SECRET, signed
+
+pytestmark = BOTH_WAYS
 
 LEAD = {"lead_id": "L1", "email": "ada@example.com", "first_name": "A", "last_name": "L", "source": "web"}
 

@@ -8,9 +8,11 @@ import asyncpg
 from app.core.domain.delivery_key import delivery_key
 from tests.conftest import Servers
 from tests.e2e.api import Api, until
-from tests.e2e.conftest import rows
+from tests.e2e.conftest import BOTH_WAYS, rows
 from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import Sent, acknowledged, deliveries, send_all
+
+pytestmark = BOTH_WAYS
 
 
 async def test_two_thousand_events_sent_three_times_are_kept_once(api: Api) -> None:

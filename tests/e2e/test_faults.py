@@ -13,7 +13,7 @@ import httpx
 
 from tests.conftest import Servers
 from tests.e2e.api import Api, serving, until
-from tests.e2e.conftest import OPEN, rows, stop_backends
+from tests.e2e.conftest import BOTH_WAYS, OPEN, rows, stop_backends
 from tests.e2e.ledger import assert_ledger
 from tests.e2e.sender import acknowledged, deliveries, send_all
 
@@ -24,6 +24,7 @@ def timed_post(api: Api, number: int) -> tuple[httpx.Response, float]:
     return response, time.perf_counter() - started
 
 
+@BOTH_WAYS
 async def test_without_postgres_senders_are_told_to_come_back(own_api: Api, own_servers: Servers) -> None:
     """503 with Retry-After within 2 s, alive but not ready, and full service within 5 s of its return."""
     own_servers.postgres.kill()
@@ -45,6 +46,7 @@ async def test_without_postgres_senders_are_told_to_come_back(own_api: Api, own_
     assert own_api.get("/api/v1/health").json()["status"] == "healthy"
 
 
+@BOTH_WAYS
 async def test_a_source_that_is_not_known_yet_cannot_be_looked_up_without_postgres(
     own_api: Api, own_servers: Servers
 ) -> None:
@@ -54,6 +56,7 @@ async def test_a_source_that_is_not_known_yet_cannot_be_looked_up_without_postgr
     assert own_api.post("/api/v1/webhooks/nobody").status_code == 503
 
 
+@BOTH_WAYS
 async def test_a_frozen_postgres_is_answered_for_in_time(own_api: Api, own_servers: Servers) -> None:
     """Every backend stopped: 503 within 2 s; thawed, everything goes on."""
     family = await stop_backends(own_api.database_url, own_servers)
@@ -69,6 +72,7 @@ async def test_a_frozen_postgres_is_answered_for_in_time(own_api: Api, own_serve
     until(lambda: timed_post(own_api, 99)[0].status_code in {200, 202}, 5, "full service")
 
 
+@BOTH_WAYS
 async def test_one_frozen_connection_does_not_stop_the_others(own_api: Api) -> None:
     """One of intake's backends stops answering; what goes to it is refused in time, the rest is kept.
 
@@ -95,6 +99,7 @@ async def test_one_frozen_connection_does_not_stop_the_others(own_api: Api) -> N
     await assert_ledger(own_api.database_url, [*first, *work])
 
 
+@BOTH_WAYS
 async def test_a_locked_table_is_answered_for_in_time(api: Api) -> None:
     """Somebody changes the schema for half a minute: 503 within 2 s for everybody, then everything goes on."""
     connection = await asyncpg.connect(api.database_url)
@@ -112,6 +117,7 @@ async def test_a_locked_table_is_answered_for_in_time(api: Api) -> None:
     await assert_ledger(api.database_url, work)
 
 
+@BOTH_WAYS
 async def test_without_redis_everything_is_kept_and_health_says_degraded(own_api: Api, own_servers: Servers) -> None:
     own_servers.redis.kill()
     first = own_api.post("/api/v1/webhooks/open", b'{"n":1}')
@@ -127,6 +133,7 @@ async def test_without_redis_everything_is_kept_and_health_says_degraded(own_api
     until(lambda: own_api.get("/api/v1/health").json()["status"] == "healthy", 10)
 
 
+@BOTH_WAYS
 async def test_a_frozen_redis_costs_a_moment_and_no_event(own_api: Api, own_servers: Servers) -> None:
     """The operation's budget until the breaker opens, then nothing; duplicates are still found."""
     os.kill(own_servers.redis.pid, signal.SIGSTOP)
@@ -159,6 +166,7 @@ async def test_a_dead_collector_costs_neither_answers_nor_the_exit(
     deaf.close()
 
 
+@BOTH_WAYS
 async def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(api: Api) -> None:
     """Under load: every answer before the end is one of ours, and what was acknowledged is kept."""
     work = deliveries(5_000)
