@@ -119,7 +119,8 @@ async def test_services_leave_and_come_and_no_sender_notices(fleet: Fleet, datab
     assert not unanswered, (len(unanswered), len(work), unanswered[0])
     assert sum(sent.acknowledged for sent in work) > 0.99 * len(work)
     await assert_ledger(database_url, work)
-    assert all(service.lines("webhook.answered") for service in retired)
+    # The first to leave may have had nothing to do: the other one may have taken all connections.
+    assert sum(bool(service.lines("webhook.answered")) for service in retired) >= DRAINS - 1 > 0
 
 
 @pytest.fixture

@@ -6,48 +6,73 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.e2e.api import Api, serving
-from tests.e2e.conftest import OPEN
+from tests.e2e.conftest import OPEN, configure
 from tests.web.wire import post, take_answer
 
 SOCKETS = int(os.environ.get("SLOW_SOCKETS", "0"))
 RATE = 200
 SECONDS = 8.0
-ROUNDS = 2
+ROUNDS = 3
 
 
 @pytest.fixture
-def roomy(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
-    """It lets one address have them all, so that the deadlines alone are at work."""
+def two(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[tuple[Api, Api]]:
+    """Each lets one address have them all, so that the deadlines alone are at work."""
     more = {"OPSCONNECT_CONNECTIONS_PER_ADDRESS": "10000"}
-    with serving(database_url, redis_url, tmp_path, **more) as running:
-        running.apply(OPEN)
-        yield running
+    configure(database_url, OPEN)
+    folders = tmp_path / "one", tmp_path / "other"
+    with ExitStack() as stack:
+        for folder in folders:
+            folder.mkdir()
+        one, other = (stack.enter_context(serving(database_url, redis_url, folder, **more)) for folder in folders)
+        yield one, other
 
 
 @pytest.mark.slow
-async def test_slow_clients_cost_the_others_little(roomy: Api) -> None:
-    """Silent ones, heads and bodies that trickle; each comes back when it is cut off."""
-    alone, beside = [], []
+async def test_slow_clients_cost_the_others_little(two: tuple[Api, Api]) -> None:
+    """Silent ones, heads and bodies that trickle; each comes back when it is cut off.
+
+    The crowd itself takes its share of the machine: what that costs is seen beside a crowd at another service.
+    """
+    api, other = two
+    alone, elsewhere, here = [], [], []
     for number in range(ROUNDS):
-        alone.append(await p99(roomy.port, f"alone {number}"))
-        context = get_context("spawn")
-        gathered = context.Event()
-        crowd = context.Process(target=run_crowd, args=(roomy.port, SOCKETS, gathered), daemon=True)
-        crowd.start()
-        assert await asyncio.to_thread(gathered.wait, 30), "the crowd did not come together"
-        beside.append(await p99(roomy.port, f"beside {number}"))
+        alone.append(await p99(api.port, f"alone {number}"))
+        with crowd_at(other):
+            elsewhere.append(await p99(api.port, f"beside a crowd elsewhere {number}"))
+        with crowd_at(api):
+            here.append(await p99(api.port, f"beside the crowd {number}"))
+    print(f"p99 in ms: alone {rounded(alone)}, {SOCKETS} slow elsewhere {rounded(elsewhere)}, here {rounded(here)}")
+    # The figures are printed; the bound is one that a noisy machine keeps.
+    assert median(here) < 3 * median(elsewhere) + 10
+
+
+@contextmanager
+def crowd_at(api: Api) -> Iterator[None]:
+    """So many slow clients, of whom each has connected once."""
+    context = get_context("spawn")
+    gathered = context.Event()
+    crowd = context.Process(target=run_crowd, args=(api.port, SOCKETS, gathered), daemon=True)
+    crowd.start()
+    try:
+        assert gathered.wait(30), "the crowd did not come together"
+        yield
+    finally:
         crowd.kill()
         crowd.join()
-    print(f"p99 in ms: alone {[round(x, 2) for x in alone]}, beside {SOCKETS} slow: {[round(x, 2) for x in beside]}")
-    # The crowd takes its share of the machine: the bound is generous, the figure is printed.
-    assert sorted(beside)[ROUNDS // 2] < 5 * sorted(alone)[ROUNDS // 2] + 20
+
+
+def rounded(times: list[float]) -> list[float]:
+    return [round(time, 1) for time in times]
 
 
 async def p99(port: int, name: str) -> float:

@@ -32,7 +32,7 @@ from app.adapters.web.framing import (
 )
 from app.adapters.web.heads import Head, HeadReader
 from app.adapters.web.problems import CONTENT_TYPE, body_of, retry_after
-from app.adapters.web.watch import SWEEP_SECONDS, Watch
+from app.adapters.web.watch import Watch
 from app.core.catalog.proof import Headers
 
 SILENT, IDLE, HEAD, BODY, ANSWERING, LINGERING, ENDED = range(7)
@@ -71,6 +71,8 @@ class GuardedHttp(HttpToolsProtocol):
         self._deadline = math.inf
         self._since = 0.0
         """When the body began, for its rate."""
+        self._looked_at = 0.0
+        """When the sweep last came by."""
         self._received = 0
         self._pending = b""
         """What has arrived and is not the parser's yet."""
@@ -108,6 +110,7 @@ class GuardedHttp(HttpToolsProtocol):
             transport.abort()
             return
         self._phase = SILENT
+        self._looked_at = self.loop.time()
         self._leaving = self._watch.leaving  # it was in the queue when the process stopped listening
         self._deadline = self._within(self._limits.silent_seconds)
         self._proxied = bool(self._limits.trusted_proxies) and self._watch.trusts(self._peer)
@@ -383,8 +386,9 @@ class GuardedHttp(HttpToolsProtocol):
         """End the connection if its time is up; called by the sweep."""
         if self._phase == BODY and self.flow.read_paused:
             # We do not read, so it is not the sender who is slow.
-            self._since += SWEEP_SECONDS
-            self._deadline += SWEEP_SECONDS
+            self._since += now - self._looked_at
+            self._deadline += now - self._looked_at
+        self._looked_at = now
         if now >= self._deadline:
             self._expire()
         elif self._phase == BODY:

@@ -21,8 +21,12 @@ from app.core.catalog.proof import Headers
 
 CONNECTION_REFUSED = "connection.refused"
 SWEEP_SECONDS = 0.25
-LOOKED_AT_IN_A_TURN = 32
-"""Of the event loop: each may have to be refused, in some 50 µs."""
+LOOKED_AT_AT_ONCE = 32
+"""Each may have to be refused, and its client may come back at once: some 0.3 ms of the event loop's time."""
+PAUSE_SECONDS = 0.02
+LONGEST_SWEEP_SECONDS = 1.0
+"""Between two of these there is a pause for everybody else, shorter where there are so many that the sweep would take
+longer than this: thousands that fall due together are refused one after another, and come back so."""
 SECONDS_BETWEEN_LINES = 1.0
 """Of the same code: a flood must not become a flood of lines. Each line says how many it stands for."""
 
@@ -134,17 +138,19 @@ class Watch:
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._sweeping = bool(self._connections)
         if self._sweeping:
-            self._look_at(list(self._connections), loop)
+            left = list(self._connections)
+            pause = min(PAUSE_SECONDS, LONGEST_SWEEP_SECONDS * LOOKED_AT_AT_ONCE / len(left))
+            self._look_at(left, pause, loop)
 
-    def _look_at(self, left: list[Watched], loop: asyncio.AbstractEventLoop) -> None:
-        """Look at some of them, then let others have a turn: thousands may fall due at once, and each is answered."""
+    def _look_at(self, left: list[Watched], pause: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at some of them, and after a pause at more."""
         now = loop.time()
-        for _ in range(min(LOOKED_AT_IN_A_TURN, len(left))):
+        for _ in range(min(LOOKED_AT_AT_ONCE, len(left))):
             connection = left.pop()
             if connection in self._connections:
                 connection.look(now)
         if left:
-            loop.call_soon(self._look_at, left, loop)
+            loop.call_later(pause, self._look_at, left, pause, loop)
         else:
             loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
