@@ -277,7 +277,10 @@ async def test_jobs_that_run_have_the_places_to_themselves(stage: Stage) -> None
     stage.core.connector.act = act
     jobs = [await stage.add() for _ in range(2 * PACE.concurrency)]
     async with running(stage):
-        await asyncio.sleep(5 * PACE.poll_seconds)
+        async with asyncio.timeout(10):
+            while stage.engine.running < PACE.concurrency:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(5 * PACE.poll_seconds)  # so often it could have taken one more
         assert stage.engine.running == PACE.concurrency
         end.set()
         for job in jobs:
